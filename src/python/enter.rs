@@ -1,0 +1,89 @@
+//! The seam between Python and the engine: GIL released, panics caught, errors mapped, Ctrl-C seen.
+
+use crate::error::{Error, Result};
+use pyo3::exceptions::{
+    PyFileNotFoundError, PyKeyboardInterrupt, PyMemoryError, PyOSError, PyRuntimeError,
+    PyTypeError, PyValueError,
+};
+use pyo3::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// How often a long call looks for a pending signal.
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        let message = error.to_string();
+        match error {
+            Error::Config(_) | Error::Weights(_) | Error::Tokenizer(_) | Error::Input(_) => {
+                PyValueError::new_err(message)
+            }
+            Error::Type(_) => PyTypeError::new_err(message),
+            Error::NotFound(_) => PyFileNotFoundError::new_err(message),
+            Error::Io { .. } => PyOSError::new_err(message),
+            Error::Memory(_) => PyMemoryError::new_err(message),
+            Error::Torch(_) => PyRuntimeError::new_err(message),
+            Error::Interrupted => PyKeyboardInterrupt::new_err(()),
+        }
+    }
+}
+
+/// Runs `work` on this thread without the GIL. For calls that are short or cannot be stopped.
+pub fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    Ok(py.detach(|| guarded(work))?)
+}
+
+/// Runs `work` on a helper thread without the GIL while this thread watches for signals.
+///
+/// `work` receives a flag that turns true when Python wants to raise (Ctrl-C): it should then return
+/// [`Error::Interrupted`] soon. The Python exception, not `Interrupted`, reaches the caller.
+pub fn enter_interruptible<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool) -> Result<T> + Send,
+) -> PyResult<T> {
+    let cancel = AtomicBool::new(false);
+    let (done, mut finished) = channel();
+    std::thread::scope(|scope| {
+        let cancel = &cancel;
+        scope.spawn(move || {
+            let outcome = guarded(|| work(cancel));
+            let _ = done.send(outcome);
+        });
+        let mut pending = None;
+        loop {
+            // An exclusive borrow: a Receiver may move between threads but not be shared.
+            let receiver = &mut finished;
+            let state = py.detach(move || receiver.recv_timeout(SIGNAL_POLL));
+            match state {
+                Ok(outcome) => return pending.map_or_else(|| Ok(outcome?), Err),
+                Err(RecvTimeoutError::Timeout) => {
+                    if pending.is_none()
+                        && let Err(raised) = py.check_signals()
+                    {
+                        cancel.store(true, Ordering::Relaxed);
+                        pending = Some(raised);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(PyRuntimeError::new_err("the worker thread vanished"));
+                }
+            }
+        }
+    })
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("unknown cause");
+        Err(Error::Torch(format!(
+            "internal error in cherche_rs, please report it: {what}"
+        )))
+    })
+}
