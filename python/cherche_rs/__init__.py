@@ -4,6 +4,7 @@ from . import _libtorch
 
 _libtorch.load()
 
+from . import compose, evaluate, rank, retrieve, utils  # noqa: E402
 from ._core import __version__  # noqa: E402
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "compose", "evaluate", "rank", "retrieve", "utils"]
