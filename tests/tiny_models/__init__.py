@@ -1,0 +1,1 @@
+"""Tiny random cross-encoders of every family and checkpoint form, as the reference writes them."""
