@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_stand_in import COMMIT, HubStandIn
-
 from cherche_rs.hub import model_directory
+from hub_stand_in import COMMIT, HubStandIn
 
 NEEDED = {
     "config.json": b"{}",

@@ -83,6 +83,10 @@ class CrossEncoder(RankerOperators):
     def __repr__(self) -> str:
         return f"Cross-encoder\n\ton: {', '.join(self.on)}"
 
+    def _with_documents(self, documents: Any) -> list[Any]:
+        # A list: no key is known by which they could complete the answer. They are the candidates.
+        return [documents, self] if isinstance(documents, list) else [self, documents]
+
     def __call__(
         self,
         q: Query,
