@@ -7,6 +7,7 @@ The extension compiles against the headers and libraries of the torch package. I
 3. otherwise pip is asked to bring the pinned torch into the build environment.
 """
 
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import maturin
 from maturin import (
+    build_sdist,
     get_requires_for_build_sdist,
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
@@ -30,21 +32,33 @@ __all__ = [
     "prepare_metadata_for_build_wheel",
 ]
 
-TORCH = "2.11"
-REQUIREMENT = "torch==2.11.0"
+
+def _runtime_loader():
+    """Return the package's own ``_libtorch``: which torch fits is said there, once."""
+    path = Path(__file__).parents[1] / "python" / "cherche_rs" / "_libtorch.py"
+    spec = importlib.util.spec_from_file_location("_libtorch", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_libtorch = _runtime_loader()
+# torch-sys is generated from the headers of this very release.
+REQUIREMENT = f"torch=={_libtorch.SUPPORTED}.0"
 
 
 def _find_torch():
-    """Return the folder of a torch package of the right minor, or None."""
-    # sysconfig still names the target environment inside pip's build isolation, where sys.path hides it.
-    for entry in [*sys.path, sysconfig.get_paths()["platlib"]]:
+    """Return the folder of a torch package of the supported minor, or None."""
+    # pip's build isolation hides the target environment from sys.path; sysconfig still names it.
+    target = [
+        sysconfig.get_path("platlib", scheme)
+        for scheme in (sysconfig.get_default_scheme(), f"{os.name}_user")
+    ]
+    for entry in [*sys.path, *target]:
         folder = Path(entry or ".") / "torch"
-        version = folder / "version.py"
-        if (folder / "lib" / "libtorch_cpu.so").is_file() and version.is_file():
-            scope = {}
-            exec(version.read_text(), scope)
-            if str(scope["__version__"]).startswith(TORCH + "."):
-                return folder
+        has_library = (folder / "lib" / "libtorch_cpu.so").is_file()
+        if has_library and _libtorch.supports(_libtorch.version_of(folder)):
+            return folder.resolve()
     return None
 
 
@@ -63,15 +77,15 @@ def get_requires_for_build_editable(config_settings=None):
 
 
 def _point_to_libtorch():
-    if not os.environ.get("LIBTORCH"):
-        folder = _find_torch()
-        if folder is None:
-            raise SystemExit(
-                f"cherche-rs compiles against torch {TORCH}, and none was found: install "
-                f"{REQUIREMENT} first, or set LIBTORCH to the folder of its torch package"
-            )
-        os.environ["LIBTORCH"] = str(folder)
-    os.environ.setdefault("LIBTORCH_CXX11_ABI", "1")
+    if os.environ.get("LIBTORCH"):
+        return
+    folder = _find_torch()
+    if folder is None:
+        raise SystemExit(
+            f"cherche-rs compiles against torch {_libtorch.SUPPORTED}, and none was found: install "
+            f"{REQUIREMENT} first, or set LIBTORCH to the folder of its torch package"
+        )
+    os.environ["LIBTORCH"] = str(folder)
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
@@ -84,8 +98,3 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     """Build the editable wheel with maturin against the libtorch found."""
     _point_to_libtorch()
     return maturin.build_editable(wheel_directory, config_settings, metadata_directory)
-
-
-def build_sdist(sdist_directory, config_settings=None):
-    """Build the source distribution; libtorch is not needed for it."""
-    return maturin.build_sdist(sdist_directory, config_settings)
