@@ -21,7 +21,7 @@ MODULES = """
     signal socket sqlite3 statistics string struct subprocess tarfile tempfile textwrap threading
     time timeit tokenize traceback types unicodedata urllib.parse urllib.request uuid warnings
     weakref webbrowser xml.dom.minidom zipfile zlib
-""".split()
+"""
 
 QUERIES = [
     "average of a list of numbers",
@@ -43,7 +43,7 @@ def timed(step):
 def python_documentation():
     """Return one document per documented function or class of the standard library."""
     documents = []
-    for module_name in MODULES:
+    for module_name in MODULES.split():
         module = importlib.import_module(module_name)
         for name, thing in inspect.getmembers(module, callable):
             is_own = getattr(thing, "__module__", None) in (module_name, f"_{module_name}")
