@@ -5,9 +5,17 @@
 //! retrieve    n-gram retrieval (knows neither torch nor the rankers)
 //! rank        cross-encoder re-ranking: tokenise, batch, score
 //! models      transformer architectures as forward passes over packed tokens
+//! kernels     what lies between the matrix products, on the CPU
+//! torch       what tch leaves out of libtorch
+//! pool        the worker threads
 //! error       one typed error
 //! ```
 
 pub mod error;
+pub mod kernels;
+pub mod models;
+pub mod pool;
 #[cfg(feature = "python")]
 mod python;
+pub mod rank;
+pub mod torch;

@@ -44,6 +44,16 @@ pub fn enter_interruptible<T: Send>(
     py: Python<'_>,
     work: impl FnOnce(&AtomicBool) -> Result<T> + Send,
 ) -> PyResult<T> {
+    enter_watched(py, work, |_| Ok(()))
+}
+
+/// As [`enter_interruptible`], and calls `tick` with the GIL held while the work goes on, about every
+/// [`SIGNAL_POLL`]. An error of `tick` stops the work and reaches the caller.
+pub fn enter_watched<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool) -> Result<T> + Send,
+    mut tick: impl FnMut(Python<'_>) -> PyResult<()>,
+) -> PyResult<T> {
     let cancel = AtomicBool::new(false);
     let (done, mut finished) = channel();
     std::thread::scope(|scope| {
@@ -61,7 +71,7 @@ pub fn enter_interruptible<T: Send>(
                 Ok(outcome) => return pending.map_or_else(|| Ok(outcome?), Err),
                 Err(RecvTimeoutError::Timeout) => {
                     if pending.is_none()
-                        && let Err(raised) = py.check_signals()
+                        && let Err(raised) = py.check_signals().and_then(|()| tick(py))
                     {
                         cancel.store(true, Ordering::Relaxed);
                         pending = Some(raised);

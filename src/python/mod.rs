@@ -1,10 +1,13 @@
 //! The only place that knows Python: classes over the engine, the GIL, exceptions.
 
+mod cross_encoder;
 mod enter;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add("__version__", env!("CARGO_PKG_VERSION"))
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("SUPPORTED_MODEL_TYPES", crate::models::config::SUPPORTED)?;
+    m.add_class::<cross_encoder::CrossEncoder>()
 }

@@ -1,0 +1,64 @@
+//! CPU kernels for what lies between the matrix products: attention, norms, gathers.
+//!
+//! Plain Rust over slices, compiled once per instruction set and chosen at run time. Loops run over
+//! fixed-size lanes so that the compiler turns them into vector code.
+
+pub mod attention;
+pub mod element;
+pub mod embed;
+pub mod math;
+pub mod norm;
+
+/// Lanes of the widest vector register we compile for (f32 in AVX-512).
+pub const LANES: usize = 16;
+
+/// Instruction sets the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    Avx512,
+    Avx2,
+    Baseline,
+}
+
+/// The best instruction set of this CPU.
+pub fn isa() -> Isa {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("fma")
+        {
+            return Isa::Avx512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return Isa::Avx2;
+        }
+    }
+    Isa::Baseline
+}
+
+/// Calls `$body(args)`, an `#[inline(always)]` function, compiled for the CPU at hand.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) = $body:path) => {
+        $(#[$meta])*
+        $vis fn $name $(<$($gen: $bound),*>)? ($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+                fn avx512 $(<$($gen: $bound),*>)? ($($arg: $ty),*) { $body($($arg),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) { $body($($arg),*) }
+                match $crate::kernels::isa() {
+                    // SAFETY: the features were detected.
+                    $crate::kernels::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::kernels::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::kernels::Isa::Baseline => {}
+                }
+            }
+            $body($($arg),*)
+        }
+    };
+}
+pub(crate) use multiversion;

@@ -1,0 +1,368 @@
+//! Load a cross-encoder; pairs of texts -> logits, in the order of the pairs.
+
+use super::batch;
+use super::tokenize::{PairTokenizer, TokenIds, TokenizerConfig};
+use super::truncate::Truncation;
+use crate::error::{Error, Result};
+use crate::models::config::Config;
+use crate::models::packed::Packed;
+use crate::models::weights::{Owner, Weights};
+use crate::models::{self, Facts, Loaded, Watch};
+use crate::pool;
+use crate::torch::threads::use_threads_here;
+use rayon::prelude::*;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tch::{Device, Kind, Tensor};
+
+/// A cross-encoder ready to score. Read-only: many threads may use one.
+pub struct CrossEncoder {
+    loaded: Loaded,
+    tokenizer: PairTokenizer,
+    weights: Mutex<Weights>,
+    facts: Facts,
+    device: Device,
+}
+
+/// How to score one call's pairs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Longest sequence, special tokens included.
+    pub max_length: usize,
+    pub truncation: Truncation,
+}
+
+/// What a call is doing, readable from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Pairs scored so far.
+    pub pairs: AtomicUsize,
+}
+
+/// What scoring gives back.
+pub struct Scores {
+    /// Row-major `[pairs, labels]`.
+    pub logits: Vec<f32>,
+    /// Pairs that lost tokens to `max_length`.
+    pub truncated_pairs: usize,
+    /// Tokens they lost.
+    pub truncated_tokens: usize,
+}
+
+/// Pairs as indices into a list of distinct texts.
+pub struct Pairs<'a> {
+    pub texts: Vec<&'a str>,
+    pub pairs: Vec<(u32, u32)>,
+}
+
+impl<'a> Pairs<'a> {
+    /// Gives every distinct text one number, so that it is tokenised once.
+    pub fn new(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut numbers: HashMap<&'a str, u32> = HashMap::new();
+        let mut texts = Vec::new();
+        let mut number = |text: &'a str| {
+            *numbers.entry(text).or_insert_with(|| {
+                texts.push(text);
+                texts.len() as u32 - 1
+            })
+        };
+        let pairs = pairs.into_iter().map(|(a, b)| (number(a), number(b))).collect();
+        Pairs { texts, pairs }
+    }
+}
+
+impl CrossEncoder {
+    /// Loads config.json, tokenizer.json and safetensors weights of a local directory.
+    pub fn open(directory: &Path, device: Device, dtype: Kind) -> Result<Self> {
+        if !directory.is_dir() {
+            return Err(Error::NotFound(format!("{}: no such directory", directory.display())));
+        }
+        let origin = directory.display().to_string();
+        let path = directory.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                Error::NotFound(format!("{origin}: no config.json; is this the directory of a saved model?"))
+            } else {
+                Error::io(&path, e)
+            }
+        })?;
+        let config = Config::parse(&text, &origin)?;
+        let tokenizer = PairTokenizer::from_directory(directory)?;
+        let weights = Weights::map(&weight_files(directory)?, device, dtype)?;
+        Self::new(&config, tokenizer, weights, device)
+    }
+
+    /// Uses the tensors of a model that is already in memory.
+    #[allow(clippy::too_many_arguments)]
+    pub fn borrow(
+        config: &str,
+        tokenizer: &str,
+        tokenizer_config: &str,
+        tensors: HashMap<String, Tensor>,
+        owner: Owner,
+        origin: &str,
+        device: Device,
+        dtype: Kind,
+    ) -> Result<Self> {
+        let config = Config::parse(config, origin)?;
+        let tokenizer_config = TokenizerConfig::parse(tokenizer_config, origin)?;
+        let tokenizer = PairTokenizer::from_json(tokenizer, &tokenizer_config, origin)?;
+        let weights = Weights::borrow(tensors, owner, origin.to_owned(), device, dtype);
+        Self::new(&config, tokenizer, weights, device)
+    }
+
+    fn new(config: &Config, tokenizer: PairTokenizer, weights: Weights, device: Device) -> Result<Self> {
+        let _no_grad = tch::no_grad_guard();
+        let loaded = models::load(config, &weights)?;
+        let facts = loaded.model.facts();
+        Ok(CrossEncoder { loaded, tokenizer, weights: Mutex::new(weights), facts, device })
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The longest sequence that makes sense: what the tokenizer claims, within what the model has
+    /// positions for.
+    pub fn max_length(&self) -> Option<usize> {
+        match (self.tokenizer.max_length(), self.facts.max_positions) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Token ids of every pair as the model sees them, cut to the limit.
+    pub fn token_ids(&self, pairs: &Pairs<'_>, options: Options) -> Result<Vec<Vec<i64>>> {
+        let texts = self.tokenise(&pairs.texts, &AtomicBool::new(false))?;
+        pairs
+            .pairs
+            .iter()
+            .map(|&(a, b)| {
+                let (first, second) = (&texts[a as usize], &texts[b as usize]);
+                let kept =
+                    self.tokenizer.fit(first.len(), second.len(), options.max_length, options.truncation)?;
+                let (mut ids, mut types) = (Vec::new(), Vec::new());
+                self.tokenizer.frame(first, second, kept, &mut ids, &mut types);
+                Ok(ids)
+            })
+            .collect()
+    }
+
+    /// Logits of every pair.
+    pub fn score(
+        &self,
+        pairs: &Pairs<'_>,
+        options: Options,
+        cancel: &AtomicBool,
+        progress: &Progress,
+    ) -> Result<Scores> {
+        let limit = self.facts.max_positions.unwrap_or(usize::MAX);
+        if options.max_length > limit {
+            return Err(Error::Input(format!(
+                "max_length={} exceeds the {limit} positions this {} model has",
+                options.max_length, self.facts.family
+            )));
+        }
+        let texts = self.tokenise(&pairs.texts, cancel)?;
+        let (distinct, place) = distinct(&pairs.pairs);
+        let mut truncated = vec![0usize; distinct.len()];
+        let mut kept = Vec::with_capacity(distinct.len());
+        for (&(a, b), lost) in distinct.iter().zip(&mut truncated) {
+            let (first, second) = (texts[a as usize].len(), texts[b as usize].len());
+            let fit = self.tokenizer.fit(first, second, options.max_length, options.truncation)?;
+            *lost = first + second - fit.0 - fit.1;
+            kept.push(fit);
+        }
+        let lengths: Vec<usize> =
+            kept.iter().map(|(a, b)| a + b + self.tokenizer.specials()).collect();
+        let order = batch::longest_first(&lengths);
+        let workers = if self.device == Device::Cpu { pool::threads() } else { 1 };
+        let batches = batch::cut(&lengths, &order, self.facts.weights_per_token, workers);
+        let mut copies = vec![0usize; distinct.len()];
+        for &at in &place {
+            copies[at] += 1;
+        }
+
+        let run = |range: &std::ops::Range<usize>, threads: usize| -> Result<Vec<f32>> {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            let members = &order[range.clone()];
+            let mut batch = Packed { ids: Vec::new(), type_ids: Vec::new(), offsets: vec![0] };
+            for &pair in members {
+                let (a, b) = distinct[pair];
+                self.tokenizer.frame(
+                    &texts[a as usize],
+                    &texts[b as usize],
+                    kept[pair],
+                    &mut batch.ids,
+                    &mut batch.type_ids,
+                );
+                batch.offsets.push(batch.ids.len());
+            }
+            let logits = self.forward(&batch, threads, cancel)?;
+            progress
+                .pairs
+                .fetch_add(members.iter().map(|&p| copies[p]).sum(), Ordering::Relaxed);
+            Ok(logits)
+        };
+        let results = self.run_batches(&batches, workers, &run)?;
+
+        let labels = self.facts.labels;
+        let mut scored = vec![0f32; distinct.len() * labels];
+        for (range, logits) in batches.iter().zip(&results) {
+            for (row, &pair) in order[range.clone()].iter().enumerate() {
+                scored[pair * labels..][..labels].copy_from_slice(&logits[row * labels..][..labels]);
+            }
+        }
+        if scored.iter().any(|x| !x.is_finite()) {
+            return Err(self.not_finite());
+        }
+        let mut logits = Vec::with_capacity(place.len() * labels);
+        for &at in &place {
+            logits.extend_from_slice(&scored[at * labels..][..labels]);
+        }
+        Ok(Scores {
+            logits,
+            truncated_pairs: place.iter().filter(|&&at| truncated[at] > 0).count(),
+            truncated_tokens: place.iter().map(|&at| truncated[at]).sum(),
+        })
+    }
+
+    fn tokenise(&self, texts: &[&str], cancel: &AtomicBool) -> Result<Vec<TokenIds>> {
+        pool::pool()?.install(|| {
+            texts
+                .par_iter()
+                .map(|text| {
+                    if cancel.load(Ordering::Relaxed) {
+                        return Err(Error::Interrupted);
+                    }
+                    self.tokenizer.encode(text)
+                })
+                .collect()
+        })
+    }
+
+    /// Runs every batch: on the CPU one batch per thread at a time, each with one thread inside libtorch, which
+    /// beats one batch at a time on all threads since nothing waits between operators.
+    fn run_batches(
+        &self,
+        batches: &[std::ops::Range<usize>],
+        workers: usize,
+        run: &(impl Fn(&std::ops::Range<usize>, usize) -> Result<Vec<f32>> + Sync),
+    ) -> Result<Vec<Vec<f32>>> {
+        if workers <= 1 || batches.is_empty() {
+            return batches.iter().map(|range| run(range, workers)).collect();
+        }
+        let threads = (workers / batches.len()).max(1);
+        let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
+        let shares = pool::pool()?.broadcast(|_| {
+            let mut mine = Vec::new();
+            while !failed.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(range) = batches.get(at) else { break };
+                match run(range, threads) {
+                    Ok(logits) => mine.push((at, logits)),
+                    Err(error) => {
+                        failed.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(mine)
+        });
+        let mut results = vec![Vec::new(); batches.len()];
+        for share in shares {
+            for (at, logits) in share? {
+                results[at] = logits;
+            }
+        }
+        Ok(results)
+    }
+
+    fn forward(&self, batch: &Packed, threads: usize, cancel: &AtomicBool) -> Result<Vec<f32>> {
+        if self.device == Device::Cpu {
+            ensure_threads(threads);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let logits = self.loaded.model.logits(batch, &Watch(cancel))?;
+        let logits = logits.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+        let mut out = vec![0f32; logits.numel()];
+        let count = out.len();
+        logits.f_copy_data(&mut out, count)?;
+        Ok(out)
+    }
+
+    /// The error for scores that are not numbers, naming the weights at fault if they are.
+    fn not_finite(&self) -> Error {
+        let weights = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match weights.first_not_finite() {
+            Some(name) => Error::Weights(format!(
+                "the scores are not finite because tensor {name} of the checkpoint holds NaN or infinite \
+                 values; the file is damaged or was saved from a diverged training"
+            )),
+            None => Error::Torch(
+                "the scores are not finite although the weights are: the model overflows in this number \
+                 format; load it with dtype=\"float32\""
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// Sets the threads libtorch uses on this worker, once per change.
+fn ensure_threads(threads: usize) {
+    thread_local!(static CURRENT: Cell<usize> = const { Cell::new(0) });
+    CURRENT.with(|current| {
+        if current.replace(threads) != threads {
+            use_threads_here(threads);
+        }
+    });
+}
+
+/// Distinct pairs, and for every pair the place of its like.
+fn distinct(pairs: &[(u32, u32)]) -> (Vec<(u32, u32)>, Vec<usize>) {
+    let mut seen = HashMap::with_capacity(pairs.len());
+    let mut distinct = Vec::with_capacity(pairs.len());
+    let place = pairs
+        .iter()
+        .map(|&pair| {
+            *seen.entry(pair).or_insert_with(|| {
+                distinct.push(pair);
+                distinct.len() - 1
+            })
+        })
+        .collect();
+    (distinct, place)
+}
+
+/// The safetensors files of a directory: one, or the shards its index names.
+fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let single = directory.join("model.safetensors");
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let index = directory.join("model.safetensors.index.json");
+    if index.is_file() {
+        #[derive(serde::Deserialize)]
+        struct Index {
+            weight_map: HashMap<String, String>,
+        }
+        let text = std::fs::read_to_string(&index).map_err(|e| Error::io(&index, e))?;
+        let parsed: Index = serde_json::from_str(&text)
+            .map_err(|e| Error::Weights(format!("{}: not a valid index: {e}", index.display())))?;
+        let mut files: Vec<PathBuf> =
+            parsed.weight_map.values().map(|name| directory.join(name)).collect();
+        files.sort_unstable();
+        files.dedup();
+        return Ok(files);
+    }
+    Err(Error::NotFound(format!(
+        "{}: no weights: neither model.safetensors nor model.safetensors.index.json",
+        directory.display()
+    )))
+}

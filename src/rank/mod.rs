@@ -1,0 +1,6 @@
+//! Cross-encoder re-ranking: tokenise, batch, score.
+
+pub mod batch;
+pub mod cross_encoder;
+pub mod tokenize;
+pub mod truncate;

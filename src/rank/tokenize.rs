@@ -1,0 +1,220 @@
+//! Pairs of texts -> token sequences.
+//!
+//! Every text is tokenised once, on its own; pairs are then cut to length and framed with the special
+//! tokens that the tokenizer's post-processor puts around a pair.
+
+use super::truncate::Truncation;
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use std::path::Path;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::{NormalizerWrapper, Tokenizer};
+
+/// What we obey of tokenizer_config.json. Absent keys mean the defaults of transformers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TokenizerConfig {
+    tokenizer_class: Option<String>,
+    do_lower_case: Option<bool>,
+    strip_accents: Option<bool>,
+    tokenize_chinese_chars: Option<bool>,
+    /// Often a float such as 1e30, meaning no limit.
+    model_max_length: Option<f64>,
+    truncation_side: Option<String>,
+}
+
+impl TokenizerConfig {
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::Tokenizer(format!("{origin}: tokenizer_config.json is not valid: {e}"))
+        })
+    }
+
+    /// The longest sequence the tokenizer claims for its model.
+    pub fn max_length(&self) -> Option<usize> {
+        self.model_max_length.filter(|&n| n >= 1.0 && n < 1e9).map(|n| n as usize)
+    }
+}
+
+/// One token of the frame around a pair.
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    Special { id: u32, type_id: u32 },
+    First { type_id: u32 },
+    Second { type_id: u32 },
+}
+
+/// A tokenizer for pairs of texts.
+pub struct PairTokenizer {
+    tokenizer: Tokenizer,
+    frame: Vec<Piece>,
+    specials: usize,
+    cut_left: bool,
+    max_length: Option<usize>,
+}
+
+/// Token ids of one text, without special tokens.
+pub type TokenIds = Vec<u32>;
+
+impl PairTokenizer {
+    /// Reads tokenizer.json and, if it is there, tokenizer_config.json.
+    pub fn from_directory(directory: &Path) -> Result<Self> {
+        let origin = directory.display().to_string();
+        let file = directory.join("tokenizer.json");
+        let json = std::fs::read_to_string(&file).map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                Error::NotFound(format!(
+                    "{origin}: no tokenizer.json; save it once with \
+                     transformers.AutoTokenizer.from_pretrained({origin:?}).save_pretrained({origin:?})"
+                ))
+            } else {
+                Error::io(&file, e)
+            }
+        })?;
+        let config = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
+            Ok(text) => TokenizerConfig::parse(&text, &origin)?,
+            Err(_) => TokenizerConfig::default(),
+        };
+        Self::from_json(&json, &config, &origin)
+    }
+
+    /// Builds the tokenizer a tokenizer.json describes, as transformers 5 would.
+    pub fn from_json(json: &str, config: &TokenizerConfig, origin: &str) -> Result<Self> {
+        let mut tokenizer: Tokenizer = json
+            .parse()
+            .map_err(|e| Error::Tokenizer(format!("{origin}: tokenizer.json is not valid: {e}")))?;
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|e| Error::Tokenizer(format!("{origin}: {e}")))?;
+        rebuild(&mut tokenizer, config).map_err(|e| Error::Tokenizer(format!("{origin}: {e}")))?;
+        let frame = frame(&tokenizer, origin)?;
+        let specials = frame.iter().filter(|p| matches!(p, Piece::Special { .. })).count();
+        Ok(PairTokenizer {
+            tokenizer,
+            frame,
+            specials,
+            cut_left: config.truncation_side.as_deref() == Some("left"),
+            max_length: config.max_length(),
+        })
+    }
+
+    /// The longest sequence the tokenizer claims for its model, special tokens included.
+    pub fn max_length(&self) -> Option<usize> {
+        self.max_length
+    }
+
+    /// Special tokens around a pair.
+    pub fn specials(&self) -> usize {
+        self.specials
+    }
+
+    /// Token ids of one text, without special tokens, of any length.
+    pub fn encode(&self, text: &str) -> Result<TokenIds> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, false)
+            .map_err(|e| Error::Tokenizer(format!("cannot tokenise {:?}: {e}", excerpt(text))))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Lengths kept of two texts so that the pair and its special tokens fit `max_length`.
+    pub fn fit(
+        &self,
+        first: usize,
+        second: usize,
+        max_length: usize,
+        truncation: Truncation,
+    ) -> Result<(usize, usize)> {
+        let budget = max_length.checked_sub(self.specials).ok_or_else(|| {
+            Error::Input(format!(
+                "max_length={max_length} has no room for the {} special tokens around a pair",
+                self.specials
+            ))
+        })?;
+        truncation.split(first, second, budget).ok_or_else(|| {
+            Error::Input(format!(
+                "a query of {first} tokens leaves no room for its document within max_length={max_length}; \
+                 shorten the query, or let longest_first cut it"
+            ))
+        })
+    }
+
+    /// Appends one framed pair to `ids` and `type_ids`; the texts are cut to the lengths of `kept`.
+    pub fn frame(
+        &self,
+        first: &[u32],
+        second: &[u32],
+        kept: (usize, usize),
+        ids: &mut Vec<i64>,
+        type_ids: &mut Vec<i64>,
+    ) {
+        let mut text = |tokens: &[u32], keep: usize, type_id: u32| {
+            let cut = if self.cut_left { &tokens[tokens.len() - keep..] } else { &tokens[..keep] };
+            ids.extend(cut.iter().map(|&id| i64::from(id)));
+            type_ids.extend(std::iter::repeat_n(i64::from(type_id), keep));
+        };
+        for piece in &self.frame {
+            match *piece {
+                Piece::First { type_id } => text(first, kept.0, type_id),
+                Piece::Second { type_id } => text(second, kept.1, type_id),
+                Piece::Special { id, type_id } => text(&[id], 1, type_id),
+            }
+        }
+    }
+}
+
+/// Transformers 5 takes the vocabulary from tokenizer.json but rebuilds the normalizer of BERT's tokenizer
+/// classes from tokenizer_config.json and the class's defaults; so do we, to give its token ids.
+fn rebuild(tokenizer: &mut Tokenizer, config: &TokenizerConfig) -> tokenizers::Result<()> {
+    let class = config.tokenizer_class.as_deref().unwrap_or_default();
+    let class = class.strip_suffix("Fast").unwrap_or(class);
+    if matches!(class, "BertTokenizer" | "DistilBertTokenizer" | "ElectraTokenizer") {
+        let normalizer = BertNormalizer::new(
+            true,
+            config.tokenize_chinese_chars.unwrap_or(true),
+            config.strip_accents,
+            config.do_lower_case.unwrap_or(true),
+        );
+        tokenizer.with_normalizer(Some(NormalizerWrapper::BertNormalizer(normalizer)))?;
+    }
+    Ok(())
+}
+
+/// Reads the frame around a pair off the post-processor, by framing two short texts.
+fn frame(tokenizer: &Tokenizer, origin: &str) -> Result<Vec<Piece>> {
+    let fail = |e: &dyn std::fmt::Display| Error::Tokenizer(format!("{origin}: tokenizer.json: {e}"));
+    let sample = tokenizer.encode("a", false).map_err(|e| fail(&e))?;
+    if sample.is_empty() {
+        return Err(fail(&"the letter a gives no token, so the pair template cannot be read"));
+    }
+    let length = sample.len();
+    let pair = tokenizer
+        .post_process(sample.clone(), Some(sample), true)
+        .map_err(|e| fail(&e))?;
+    let mut frame = Vec::new();
+    let mut texts = 0;
+    for ((&id, &type_id), &special) in
+        pair.get_ids().iter().zip(pair.get_type_ids()).zip(pair.get_special_tokens_mask())
+    {
+        if special == 1 {
+            frame.push(Piece::Special { id, type_id });
+            continue;
+        }
+        if texts == 0 {
+            frame.push(Piece::First { type_id });
+        } else if texts == length {
+            frame.push(Piece::Second { type_id });
+        }
+        texts += 1;
+    }
+    if texts != 2 * length {
+        return Err(fail(&"its post-processor does not keep the tokens of a pair"));
+    }
+    Ok(frame)
+}
+
+/// The start of a text, for messages.
+fn excerpt(text: &str) -> String {
+    text.chars().take(60).collect()
+}
