@@ -142,7 +142,9 @@ fn body<T: Element, B: Bias>(
 #[inline(always)]
 fn visible(query: usize, length: usize, geometry: &Geometry) -> Range<usize> {
     let from = geometry.window.map_or(0, |w| query.saturating_sub(w));
-    let mut to = geometry.window.map_or(length, |w| (query + w + 1).min(length));
+    let mut to = geometry
+        .window
+        .map_or(length, |w| (query + w + 1).min(length));
     if geometry.causal {
         to = to.min(query + 1);
     }
@@ -252,7 +254,9 @@ mod tests {
     fn noise(count: usize, mut seed: u64) -> Vec<f32> {
         (0..count)
             .map(|_| {
-                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 (seed >> 40) as f32 / 8_388_608.0 - 1.0
             })
             .collect()
@@ -269,19 +273,39 @@ mod tests {
 
     fn check(geometry: Geometry, lengths: &[usize], bias: &impl Bias) {
         let rows: usize = lengths.iter().sum();
-        let (width, kv_width) = (geometry.heads * geometry.head_dim, geometry.kv_heads * geometry.head_dim);
-        let (q, k, v) = (noise(rows * width, 1), noise(rows * kv_width, 2), noise(rows * kv_width, 3));
+        let (width, kv_width) = (
+            geometry.heads * geometry.head_dim,
+            geometry.kv_heads * geometry.head_dim,
+        );
+        let (q, k, v) = (
+            noise(rows * width, 1),
+            noise(rows * kv_width, 2),
+            noise(rows * kv_width, 3),
+        );
         let mut spans = Vec::new();
         let mut at = 0;
         for &n in lengths {
-            spans.push(Span { queries: at..at + n, keys: at..at + n, first_query: 0 });
+            spans.push(Span {
+                queries: at..at + n,
+                keys: at..at + n,
+                first_query: 0,
+            });
             at += n;
         }
         let mut out = vec![0f32; rows * width];
         attention(
-            Rows { data: &q, stride: width },
-            Rows { data: &k, stride: kv_width },
-            Rows { data: &v, stride: kv_width },
+            Rows {
+                data: &q,
+                stride: width,
+            },
+            Rows {
+                data: &k,
+                stride: kv_width,
+            },
+            Rows {
+                data: &v,
+                stride: kv_width,
+            },
             &mut out,
             &spans,
             geometry,
@@ -297,7 +321,10 @@ mod tests {
                         .clone()
                         .map(|j| {
                             (0..d)
-                                .map(|p| q[(at_row(span, i)) * width + head * d + p] * k[j * kv_width + kv * d + p])
+                                .map(|p| {
+                                    q[(at_row(span, i)) * width + head * d + p]
+                                        * k[j * kv_width + kv * d + p]
+                                })
                                 .sum::<f32>()
                                 * geometry.scale
                         })
@@ -310,7 +337,8 @@ mod tests {
                         }
                     }
                     let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                    let weights: Vec<f64> = scores.iter().map(|s| f64::from(s - top).exp()).collect();
+                    let weights: Vec<f64> =
+                        scores.iter().map(|s| f64::from(s - top).exp()).collect();
                     let total: f64 = weights.iter().sum();
                     for p in 0..d {
                         let want: f64 = weights
@@ -343,8 +371,32 @@ mod tests {
         let lengths = [1, 7, 8, 9, 16, 17, 33, 80];
         check(plain, &lengths, &NoBias);
         check(plain, &lengths, &Slope);
-        check(Geometry { head_dim: 20, ..plain }, &lengths, &NoBias);
-        check(Geometry { window: Some(4), ..plain }, &lengths, &NoBias);
-        check(Geometry { causal: true, heads: 4, kv_heads: 2, head_dim: 64, ..plain }, &lengths, &NoBias);
+        check(
+            Geometry {
+                head_dim: 20,
+                ..plain
+            },
+            &lengths,
+            &NoBias,
+        );
+        check(
+            Geometry {
+                window: Some(4),
+                ..plain
+            },
+            &lengths,
+            &NoBias,
+        );
+        check(
+            Geometry {
+                causal: true,
+                heads: 4,
+                kv_heads: 2,
+                head_dim: 64,
+                ..plain
+            },
+            &lengths,
+            &NoBias,
+        );
     }
 }

@@ -108,8 +108,15 @@ mod tests {
                 (Statistic::Layer, Some(&bias[..])),
                 (Statistic::RootMeanSquare, None),
             ] {
-                let affine = Affine { weight: &weight, bias, eps: 1e-5, statistic };
-                let x: Vec<f32> = (0..2 * width).map(|i| ((i * 31) % 17) as f32 - 7.5).collect();
+                let affine = Affine {
+                    weight: &weight,
+                    bias,
+                    eps: 1e-5,
+                    statistic,
+                };
+                let x: Vec<f32> = (0..2 * width)
+                    .map(|i| ((i * 31) % 17) as f32 - 7.5)
+                    .collect();
                 let y: Vec<f32> = (0..2 * width).map(|i| ((i * 13) % 11) as f32).collect();
                 let mut out = x.clone();
                 norm_in_place(&mut out, Some(&y), affine);

@@ -40,8 +40,16 @@ impl Names {
         outer: "output.dense",
         outer_norm: "output.LayerNorm",
     };
-    pub const ROBERTA: Names = Names { family: "RoBERTa", encoder: "roberta", ..Names::BERT };
-    pub const ELECTRA: Names = Names { family: "ELECTRA", encoder: "electra", ..Names::BERT };
+    pub const ROBERTA: Names = Names {
+        family: "RoBERTa",
+        encoder: "roberta",
+        ..Names::BERT
+    };
+    pub const ELECTRA: Names = Names {
+        family: "ELECTRA",
+        encoder: "electra",
+        ..Names::BERT
+    };
     pub const DISTILBERT: Names = Names {
         family: "DistilBERT",
         encoder: "distilbert",
@@ -132,7 +140,13 @@ impl Bert {
         let embeddings = scope.at("embeddings");
         let table = |name, rows| Embedding::load(&embeddings, name, rows, plan.embedding_width);
         let projection = (plan.embedding_width != plan.width)
-            .then(|| Linear::load(&scope.at("embeddings_project"), plan.embedding_width, plan.width))
+            .then(|| {
+                Linear::load(
+                    &scope.at("embeddings_project"),
+                    plan.embedding_width,
+                    plan.width,
+                )
+            })
             .transpose()?;
         Ok(Bert {
             words: table("word_embeddings", plan.vocabulary)?,
@@ -140,7 +154,11 @@ impl Bert {
             types: (plan.types > 0)
                 .then(|| table("token_type_embeddings", plan.types))
                 .transpose()?,
-            embedding_norm: Norm::layer(&embeddings.at("LayerNorm"), plan.embedding_width, plan.eps)?,
+            embedding_norm: Norm::layer(
+                &embeddings.at("LayerNorm"),
+                plan.embedding_width,
+                plan.eps,
+            )?,
             projection,
             layers: (0..plan.layers)
                 .map(|i| Layer::load(plan, &scope.at(plan.names.layer).at(i.to_string())))
@@ -152,7 +170,9 @@ impl Bert {
     }
 
     fn embed(&self, batch: &Packed) -> Result<Tensor> {
-        let mut x = self.words.add_to(self.words.zeros(batch.tokens()), &batch.ids)?;
+        let mut x = self
+            .words
+            .add_to(self.words.zeros(batch.tokens()), &batch.ids)?;
         x = self.positions.add_to(x, &self.position_ids(batch))?;
         if let Some(types) = &self.types {
             x = if self.plan.layout.token_types && types.rows() > 1 {
@@ -216,7 +236,8 @@ impl Model for Bert {
             family: plan.names.family,
             labels: plan.labels,
             max_positions: Some(
-                (plan.positions - plan.layout.positions_after.map_or(0, |padding| padding + 1)) as usize,
+                (plan.positions - plan.layout.positions_after.map_or(0, |padding| padding + 1))
+                    as usize,
             ),
             token_types: plan.layout.token_types,
             weights_per_token: plan.layers * per_layer as usize,
@@ -228,7 +249,8 @@ impl Layer {
     fn load(plan: &Plan, scope: &Scope<'_>) -> Result<Self> {
         let names = &plan.names;
         let weights = scope.weights();
-        let linear = |name: &str, inputs, outputs| Linear::load_with(&scope.at(name), inputs, outputs, true);
+        let linear =
+            |name: &str, inputs, outputs| Linear::load_with(&scope.at(name), inputs, outputs, true);
         let norm = |name: &str| Norm::layer(&scope.at(name), plan.width, plan.eps);
         let head_dim = plan.width as usize / plan.heads;
         Ok(Layer {
@@ -266,6 +288,7 @@ impl Layer {
             .attention_norm
             .forward_residual(self.attention_out.forward(&context)?, queries)?;
         let inner = self.inner.forward_act(&attended, self.activation)?;
-        self.outer_norm.forward_residual(self.outer.forward(&inner)?, &attended)
+        self.outer_norm
+            .forward_residual(self.outer.forward(&inner)?, &attended)
     }
 }

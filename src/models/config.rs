@@ -20,15 +20,25 @@ pub enum Config {
 }
 
 /// The `model_type` values [`Config`] understands, for messages.
-pub const SUPPORTED: &[&str] =
-    &["bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"];
+pub const SUPPORTED: &[&str] = &[
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "electra",
+    "distilbert",
+];
 
 impl Config {
     /// Reads a config.json. `origin` says where it comes from.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)
             .map_err(|e| Error::Config(format!("{origin}: config.json is not valid JSON: {e}")))?;
-        let Some(kind) = value.get("model_type").and_then(Value::as_str).map(str::to_owned) else {
+        let Some(kind) = value
+            .get("model_type")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+        else {
             return Err(Error::Config(format!(
                 "{origin}: config.json names no model_type; is this a transformers model?"
             )));
@@ -64,7 +74,10 @@ impl Config {
                 c.names = Names::ROBERTA;
                 c.head = HeadKind::DenseOut(Activation::Tanh);
                 // Positions of real tokens start behind the padding index.
-                c.layout = Layout { positions_after: Some(c.pad_token_id.unwrap_or(1)), token_types: false };
+                c.layout = Layout {
+                    positions_after: Some(c.pad_token_id.unwrap_or(1)),
+                    token_types: false,
+                };
             }
             Config::Electra(c) => {
                 c.labels = labels;
@@ -88,7 +101,10 @@ fn labels(value: &Value) -> usize {
         .get("architectures")
         .and_then(Value::as_array)
         .is_some_and(|names| {
-            names.iter().filter_map(Value::as_str).any(|n| n.ends_with("ForSequenceClassification"))
+            names
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|n| n.ends_with("ForSequenceClassification"))
         });
     if classifier { 2 } else { 1 }
 }
@@ -139,21 +155,30 @@ impl Default for BertConfig {
             labels: 1,
             names: Names::BERT,
             head: HeadKind::Pooler,
-            layout: Layout { positions_after: None, token_types: true },
+            layout: Layout {
+                positions_after: None,
+                token_types: true,
+            },
         }
     }
 }
 
 impl BertConfig {
     pub fn plan(&self) -> Result<Plan> {
-        if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+        if self
+            .position_embedding_type
+            .as_deref()
+            .is_some_and(|kind| kind != "absolute")
+        {
             return Err(Error::Config(format!(
                 "position_embedding_type {:?} is not supported, only \"absolute\"",
                 self.position_embedding_type.as_deref().unwrap_or_default()
             )));
         }
         if self.is_decoder {
-            return Err(Error::Config("is_decoder: true is not supported for an encoder".into()));
+            return Err(Error::Config(
+                "is_decoder: true is not supported for an encoder".into(),
+            ));
         }
         Ok(Plan {
             names: self.names,
@@ -209,7 +234,10 @@ impl DistilBertConfig {
         Ok(Plan {
             names: Names::DISTILBERT,
             head: HeadKind::PreClassifier,
-            layout: Layout { positions_after: None, token_types: false },
+            layout: Layout {
+                positions_after: None,
+                token_types: false,
+            },
             vocabulary: self.vocab_size,
             width: self.dim,
             embedding_width: self.dim,

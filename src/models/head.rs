@@ -34,13 +34,21 @@ impl Head {
         labels: usize,
     ) -> Result<Self> {
         let (dense, activation, out) = match kind {
-            HeadKind::Pooler => (encoder.at("pooler.dense"), Activation::Tanh, root.at("classifier")),
-            HeadKind::DenseOut(activation) => {
-                (root.at("classifier.dense"), activation, root.at("classifier.out_proj"))
-            }
-            HeadKind::PreClassifier => {
-                (root.at("pre_classifier"), Activation::Relu, root.at("classifier"))
-            }
+            HeadKind::Pooler => (
+                encoder.at("pooler.dense"),
+                Activation::Tanh,
+                root.at("classifier"),
+            ),
+            HeadKind::DenseOut(activation) => (
+                root.at("classifier.dense"),
+                activation,
+                root.at("classifier.out_proj"),
+            ),
+            HeadKind::PreClassifier => (
+                root.at("pre_classifier"),
+                Activation::Relu,
+                root.at("classifier"),
+            ),
         };
         Ok(Head {
             // The head comes first so that a checkpoint without one says just that.

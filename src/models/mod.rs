@@ -45,7 +45,11 @@ pub struct Watch<'a>(pub &'a AtomicBool);
 impl Watch<'_> {
     /// Called once a layer.
     pub fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if self.0.load(Ordering::Relaxed) {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -67,5 +71,8 @@ pub fn load(config: &Config, weights: &Weights) -> Result<Loaded> {
     };
     // Buffers that older releases of transformers saved next to the weights.
     weights.check_all_taken(&["position_ids", "embeddings.token_type_ids"])?;
-    Ok(Loaded { model, _owners: weights.owners() })
+    Ok(Loaded {
+        model,
+        _owners: weights.owners(),
+    })
 }

@@ -53,12 +53,18 @@ impl Packed {
 
     /// Row of the first token of each sequence.
     pub fn first_rows(&self) -> Vec<i64> {
-        self.offsets[..self.sequences()].iter().map(|&start| start as i64).collect()
+        self.offsets[..self.sequences()]
+            .iter()
+            .map(|&start| start as i64)
+            .collect()
     }
 
     /// Row of the last token of each sequence.
     pub fn last_rows(&self) -> Vec<i64> {
-        self.offsets[1..].iter().map(|&end| end as i64 - 1).collect()
+        self.offsets[1..]
+            .iter()
+            .map(|&end| end as i64 - 1)
+            .collect()
     }
 
     /// Position of each token in its sequence, counted from zero.

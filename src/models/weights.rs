@@ -167,7 +167,8 @@ impl Weights {
             .into_iter()
             .find(|name| {
                 let tensor = &self.tensors[*name];
-                tensor.is_floating_point() && !bool::try_from(tensor.isfinite().all()).unwrap_or(true)
+                tensor.is_floating_point()
+                    && !bool::try_from(tensor.isfinite().all()).unwrap_or(true)
             })
             .cloned()
     }
@@ -205,7 +206,8 @@ impl<'a> Scope<'a> {
         let Some(tensor) = self.weights.tensors.get(&full) else {
             return Err(Error::Weights(format!(
                 "{origin}: the checkpoint has no tensor {full}, which its architecture needs{}",
-                if full.contains("classifier") || full.contains("score") || full.contains("pooler") {
+                if full.contains("classifier") || full.contains("score") || full.contains("pooler")
+                {
                     " to score pairs; was it saved as a cross-encoder (…ForSequenceClassification)?"
                 } else {
                     "; check that config.json belongs to these weights"

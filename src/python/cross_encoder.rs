@@ -53,7 +53,9 @@ impl CrossEncoder {
         let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
         let mut views = HashMap::with_capacity(tensors.len());
         for (name, (address, shape, kind)) in tensors {
-            let Some(kind) = stored_kind(&kind) else { continue };
+            let Some(kind) = stored_kind(&kind) else {
+                continue;
+            };
             // SAFETY: the shim reads these off live torch tensors and passes their owner along.
             let view = unsafe { borrowed(address as *const u8, &shape, kind, device)? };
             views.insert(name, view);
@@ -90,7 +92,9 @@ impl CrossEncoder {
         let count = pairs.pairs.len();
         let state = Progress::default();
         let tick = |_: Python<'_>| match &progress {
-            Some(report) => report.call1((state.pairs.load(Ordering::Relaxed),)).map(drop),
+            Some(report) => report
+                .call1((state.pairs.load(Ordering::Relaxed),))
+                .map(drop),
             None => Ok(()),
         };
         let scores = enter_watched(
@@ -193,15 +197,23 @@ fn text_pair<'py>(
     let Some((first, second)) = items else {
         return Err(PyValueError::new_err(format!(
             "pair {index} is {}, expected two texts: (query, document)",
-            pair.repr().map_or_else(|_| "unreadable".into(), |r| r.to_string().chars().take(80).collect::<String>())
+            pair.repr().map_or_else(
+                |_| "unreadable".into(),
+                |r| r.to_string().chars().take(80).collect::<String>()
+            )
         )));
     };
     let text = |item: PyResult<Bound<'py, PyAny>>, part: &str| {
         let item = item?;
         item.cast_into::<PyString>().map_err(|error| {
             let found = error.into_inner();
-            let kind = found.get_type().name().map_or_else(|_| "?".into(), |n| n.to_string());
-            PyValueError::new_err(format!("pair {index}: the {part} is a {kind}, expected a str"))
+            let kind = found
+                .get_type()
+                .name()
+                .map_or_else(|_| "?".into(), |n| n.to_string());
+            PyValueError::new_err(format!(
+                "pair {index}: the {part} is a {kind}, expected a str"
+            ))
         })
     };
     Ok((text(first, "query")?, text(second, "document")?))
@@ -217,7 +229,10 @@ fn options(max_length: usize, truncation: &str) -> PyResult<Options> {
             )));
         }
     };
-    Ok(Options { max_length, truncation })
+    Ok(Options {
+        max_length,
+        truncation,
+    })
 }
 
 fn parse_device(name: &str) -> PyResult<Device> {

@@ -18,11 +18,19 @@ pub fn longest_first(lengths: &[usize]) -> Vec<usize> {
 }
 
 /// Cuts pairs (in the given order) into batches of consecutive pairs for `threads` threads.
-pub fn cut(lengths: &[usize], order: &[usize], weights_per_token: usize, threads: usize) -> Vec<Range<usize>> {
+pub fn cut(
+    lengths: &[usize],
+    order: &[usize],
+    weights_per_token: usize,
+    threads: usize,
+) -> Vec<Range<usize>> {
     let total: usize = lengths.iter().sum();
     // Few pairs: give every thread its share rather than one thread a full batch.
     let share = total.div_ceil(threads.max(1));
-    let budget = TOKENS.min(WORK / weights_per_token.max(1)).min(share).max(1);
+    let budget = TOKENS
+        .min(WORK / weights_per_token.max(1))
+        .min(share)
+        .max(1);
     let mut batches = Vec::new();
     let (mut start, mut tokens) = (0, 0);
     for (at, &pair) in order.iter().enumerate() {

@@ -69,7 +69,10 @@ impl<'a> Pairs<'a> {
                 texts.len() as u32 - 1
             })
         };
-        let pairs = pairs.into_iter().map(|(a, b)| (number(a), number(b))).collect();
+        let pairs = pairs
+            .into_iter()
+            .map(|(a, b)| (number(a), number(b)))
+            .collect();
         Pairs { texts, pairs }
     }
 }
@@ -78,13 +81,18 @@ impl CrossEncoder {
     /// Loads config.json, tokenizer.json and safetensors weights of a local directory.
     pub fn open(directory: &Path, device: Device, dtype: Kind) -> Result<Self> {
         if !directory.is_dir() {
-            return Err(Error::NotFound(format!("{}: no such directory", directory.display())));
+            return Err(Error::NotFound(format!(
+                "{}: no such directory",
+                directory.display()
+            )));
         }
         let origin = directory.display().to_string();
         let path = directory.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|e| {
             if e.kind() == std::io::ErrorKind::NotFound {
-                Error::NotFound(format!("{origin}: no config.json; is this the directory of a saved model?"))
+                Error::NotFound(format!(
+                    "{origin}: no config.json; is this the directory of a saved model?"
+                ))
             } else {
                 Error::io(&path, e)
             }
@@ -114,11 +122,22 @@ impl CrossEncoder {
         Self::new(&config, tokenizer, weights, device)
     }
 
-    fn new(config: &Config, tokenizer: PairTokenizer, weights: Weights, device: Device) -> Result<Self> {
+    fn new(
+        config: &Config,
+        tokenizer: PairTokenizer,
+        weights: Weights,
+        device: Device,
+    ) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
         let loaded = models::load(config, &weights)?;
         let facts = loaded.model.facts();
-        Ok(CrossEncoder { loaded, tokenizer, weights: Mutex::new(weights), facts, device })
+        Ok(CrossEncoder {
+            loaded,
+            tokenizer,
+            weights: Mutex::new(weights),
+            facts,
+            device,
+        })
     }
 
     pub fn facts(&self) -> &Facts {
@@ -142,10 +161,15 @@ impl CrossEncoder {
             .iter()
             .map(|&(a, b)| {
                 let (first, second) = (&texts[a as usize], &texts[b as usize]);
-                let kept =
-                    self.tokenizer.fit(first.len(), second.len(), options.max_length, options.truncation)?;
+                let kept = self.tokenizer.fit(
+                    first.len(),
+                    second.len(),
+                    options.max_length,
+                    options.truncation,
+                )?;
                 let (mut ids, mut types) = (Vec::new(), Vec::new());
-                self.tokenizer.frame(first, second, kept, &mut ids, &mut types);
+                self.tokenizer
+                    .frame(first, second, kept, &mut ids, &mut types);
                 Ok(ids)
             })
             .collect()
@@ -172,14 +196,22 @@ impl CrossEncoder {
         let mut kept = Vec::with_capacity(distinct.len());
         for (&(a, b), lost) in distinct.iter().zip(&mut truncated) {
             let (first, second) = (texts[a as usize].len(), texts[b as usize].len());
-            let fit = self.tokenizer.fit(first, second, options.max_length, options.truncation)?;
+            let fit = self
+                .tokenizer
+                .fit(first, second, options.max_length, options.truncation)?;
             *lost = first + second - fit.0 - fit.1;
             kept.push(fit);
         }
-        let lengths: Vec<usize> =
-            kept.iter().map(|(a, b)| a + b + self.tokenizer.specials()).collect();
+        let lengths: Vec<usize> = kept
+            .iter()
+            .map(|(a, b)| a + b + self.tokenizer.specials())
+            .collect();
         let order = batch::longest_first(&lengths);
-        let workers = if self.device == Device::Cpu { pool::threads() } else { 1 };
+        let workers = if self.device == Device::Cpu {
+            pool::threads()
+        } else {
+            1
+        };
         let batches = batch::cut(&lengths, &order, self.facts.weights_per_token, workers);
         let mut copies = vec![0usize; distinct.len()];
         for &at in &place {
@@ -191,7 +223,11 @@ impl CrossEncoder {
                 return Err(Error::Interrupted);
             }
             let members = &order[range.clone()];
-            let mut batch = Packed { ids: Vec::new(), type_ids: Vec::new(), offsets: vec![0] };
+            let mut batch = Packed {
+                ids: Vec::new(),
+                type_ids: Vec::new(),
+                offsets: vec![0],
+            };
             for &pair in members {
                 let (a, b) = distinct[pair];
                 self.tokenizer.frame(
@@ -215,7 +251,8 @@ impl CrossEncoder {
         let mut scored = vec![0f32; distinct.len() * labels];
         for (range, logits) in batches.iter().zip(&results) {
             for (row, &pair) in order[range.clone()].iter().enumerate() {
-                scored[pair * labels..][..labels].copy_from_slice(&logits[row * labels..][..labels]);
+                scored[pair * labels..][..labels]
+                    .copy_from_slice(&logits[row * labels..][..labels]);
             }
         }
         if scored.iter().any(|x| !x.is_finite()) {
@@ -290,7 +327,10 @@ impl CrossEncoder {
         }
         let _no_grad = tch::no_grad_guard();
         let logits = self.loaded.model.logits(batch, &Watch(cancel))?;
-        let logits = logits.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+        let logits = logits
+            .f_to_device(Device::Cpu)?
+            .f_to_kind(Kind::Float)?
+            .f_contiguous()?;
         let mut out = vec![0f32; logits.numel()];
         let count = out.len();
         logits.f_copy_data(&mut out, count)?;
@@ -299,7 +339,10 @@ impl CrossEncoder {
 
     /// The error for scores that are not numbers, naming the weights at fault if they are.
     fn not_finite(&self) -> Error {
-        let weights = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let weights = self
+            .weights
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match weights.first_not_finite() {
             Some(name) => Error::Weights(format!(
                 "the scores are not finite because tensor {name} of the checkpoint holds NaN or infinite \
@@ -355,8 +398,11 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
         let text = std::fs::read_to_string(&index).map_err(|e| Error::io(&index, e))?;
         let parsed: Index = serde_json::from_str(&text)
             .map_err(|e| Error::Weights(format!("{}: not a valid index: {e}", index.display())))?;
-        let mut files: Vec<PathBuf> =
-            parsed.weight_map.values().map(|name| directory.join(name)).collect();
+        let mut files: Vec<PathBuf> = parsed
+            .weight_map
+            .values()
+            .map(|name| directory.join(name))
+            .collect();
         files.sort_unstable();
         files.dedup();
         return Ok(files);

@@ -32,7 +32,9 @@ impl TokenizerConfig {
 
     /// The longest sequence the tokenizer claims for its model.
     pub fn max_length(&self) -> Option<usize> {
-        self.model_max_length.filter(|&n| n >= 1.0 && n < 1e9).map(|n| n as usize)
+        self.model_max_length
+            .filter(|&n| n >= 1.0 && n < 1e9)
+            .map(|n| n as usize)
     }
 }
 
@@ -89,7 +91,10 @@ impl PairTokenizer {
             .map_err(|e| Error::Tokenizer(format!("{origin}: {e}")))?;
         rebuild(&mut tokenizer, config).map_err(|e| Error::Tokenizer(format!("{origin}: {e}")))?;
         let frame = frame(&tokenizer, origin)?;
-        let specials = frame.iter().filter(|p| matches!(p, Piece::Special { .. })).count();
+        let specials = frame
+            .iter()
+            .filter(|p| matches!(p, Piece::Special { .. }))
+            .count();
         Ok(PairTokenizer {
             tokenizer,
             frame,
@@ -150,7 +155,11 @@ impl PairTokenizer {
         type_ids: &mut Vec<i64>,
     ) {
         let mut text = |tokens: &[u32], keep: usize, type_id: u32| {
-            let cut = if self.cut_left { &tokens[tokens.len() - keep..] } else { &tokens[..keep] };
+            let cut = if self.cut_left {
+                &tokens[tokens.len() - keep..]
+            } else {
+                &tokens[..keep]
+            };
             ids.extend(cut.iter().map(|&id| i64::from(id)));
             type_ids.extend(std::iter::repeat_n(i64::from(type_id), keep));
         };
@@ -169,7 +178,10 @@ impl PairTokenizer {
 fn rebuild(tokenizer: &mut Tokenizer, config: &TokenizerConfig) -> tokenizers::Result<()> {
     let class = config.tokenizer_class.as_deref().unwrap_or_default();
     let class = class.strip_suffix("Fast").unwrap_or(class);
-    if matches!(class, "BertTokenizer" | "DistilBertTokenizer" | "ElectraTokenizer") {
+    if matches!(
+        class,
+        "BertTokenizer" | "DistilBertTokenizer" | "ElectraTokenizer"
+    ) {
         let normalizer = BertNormalizer::new(
             true,
             config.tokenize_chinese_chars.unwrap_or(true),
@@ -183,10 +195,13 @@ fn rebuild(tokenizer: &mut Tokenizer, config: &TokenizerConfig) -> tokenizers::R
 
 /// Reads the frame around a pair off the post-processor, by framing two short texts.
 fn frame(tokenizer: &Tokenizer, origin: &str) -> Result<Vec<Piece>> {
-    let fail = |e: &dyn std::fmt::Display| Error::Tokenizer(format!("{origin}: tokenizer.json: {e}"));
+    let fail =
+        |e: &dyn std::fmt::Display| Error::Tokenizer(format!("{origin}: tokenizer.json: {e}"));
     let sample = tokenizer.encode("a", false).map_err(|e| fail(&e))?;
     if sample.is_empty() {
-        return Err(fail(&"the letter a gives no token, so the pair template cannot be read"));
+        return Err(fail(
+            &"the letter a gives no token, so the pair template cannot be read",
+        ));
     }
     let length = sample.len();
     let pair = tokenizer
@@ -194,8 +209,11 @@ fn frame(tokenizer: &Tokenizer, origin: &str) -> Result<Vec<Piece>> {
         .map_err(|e| fail(&e))?;
     let mut frame = Vec::new();
     let mut texts = 0;
-    for ((&id, &type_id), &special) in
-        pair.get_ids().iter().zip(pair.get_type_ids()).zip(pair.get_special_tokens_mask())
+    for ((&id, &type_id), &special) in pair
+        .get_ids()
+        .iter()
+        .zip(pair.get_type_ids())
+        .zip(pair.get_special_tokens_mask())
     {
         if special == 1 {
             frame.push(Piece::Special { id, type_id });
@@ -209,7 +227,9 @@ fn frame(tokenizer: &Tokenizer, origin: &str) -> Result<Vec<Piece>> {
         texts += 1;
     }
     if texts != 2 * length {
-        return Err(fail(&"its post-processor does not keep the tokens of a pair"));
+        return Err(fail(
+            &"its post-processor does not keep the tokens of a pair",
+        ));
     }
     Ok(frame)
 }

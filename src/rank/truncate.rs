@@ -23,7 +23,11 @@ impl Truncation {
                 // the odd token goes to the longer one, on ties to the second.
                 let swap = first > second;
                 let short = first.min(second);
-                let long = if short > budget { short } else { short.max(budget - short) };
+                let long = if short > budget {
+                    short
+                } else {
+                    short.max(budget - short)
+                };
                 let (short, long) = if short + long > budget {
                     (budget / 2, budget / 2 + budget % 2)
                 } else {
@@ -52,7 +56,11 @@ mod tests {
             ((0, 20), (0, 9)),
             ((20, 0), (9, 0)),
         ] {
-            assert_eq!(Truncation::LongestFirst.split(lengths.0, lengths.1, 9), Some(kept), "{lengths:?}");
+            assert_eq!(
+                Truncation::LongestFirst.split(lengths.0, lengths.1, 9),
+                Some(kept),
+                "{lengths:?}"
+            );
         }
         assert_eq!(Truncation::LongestFirst.split(5, 7, 0), Some((0, 0)));
     }

@@ -79,8 +79,12 @@ pub fn call<const N: usize>(name: &CStr, arguments: [Argument; N]) -> Result<Ten
     // SAFETY: the stack matches the operator's schema (the caller's duty, covered by tests); the
     // operator consumes the arguments and leaves one owned tensor handle, an `at::Tensor*`.
     unsafe {
-        let code =
-            torch_call_dispatcher(name.as_ptr(), c"".as_ptr(), stack.as_mut_ptr(), BUILD_VERSION);
+        let code = torch_call_dispatcher(
+            name.as_ptr(),
+            c"".as_ptr(),
+            stack.as_mut_ptr(),
+            BUILD_VERSION,
+        );
         if code != 0 {
             return Err(Error::Torch(format!(
                 "the libtorch operator {} failed (its message is on stderr)",

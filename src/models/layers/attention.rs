@@ -14,7 +14,10 @@ pub struct Attention {
 
 impl Attention {
     pub fn new(geometry: Geometry, device: Device, dtype: Kind) -> Self {
-        Attention { geometry, path: Path::of(device, dtype) }
+        Attention {
+            geometry,
+            path: Path::of(device, dtype),
+        }
     }
 
     /// `q` is `[query rows, heads * head_dim]`, `k` and `v` `[key rows, kv_heads * head_dim]`; the result
@@ -64,13 +67,23 @@ impl Attention {
         spans: &[Span],
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let Geometry { heads, kv_heads, head_dim, scale, window, causal } = self.geometry;
+        let Geometry {
+            heads,
+            kv_heads,
+            head_dim,
+            scale,
+            window,
+            causal,
+        } = self.geometry;
         let (device, kind) = (q.device(), q.kind());
         let batch = spans.len() as i64;
         let queries = spans.iter().map(|s| s.queries.len()).max().unwrap_or(0);
         let keys = spans.iter().map(|s| s.keys.len()).max().unwrap_or(0);
 
-        let gather = |rows: &Tensor, heads: usize, count: usize, of: &dyn Fn(&Span) -> std::ops::Range<usize>| {
+        let gather = |rows: &Tensor,
+                      heads: usize,
+                      count: usize,
+                      of: &dyn Fn(&Span) -> std::ops::Range<usize>| {
             // Padding repeats the last row of its sequence; the mask hides it.
             let at: Vec<i64> = spans
                 .iter()
@@ -109,18 +122,20 @@ impl Attention {
                     }
                 }
             }
-            Some(
-                Tensor::from_slice(&seen)
-                    .to_device(device)
-                    .f_view([batch, 1, queries as i64, keys as i64])?,
-            )
+            Some(Tensor::from_slice(&seen).to_device(device).f_view([
+                batch,
+                1,
+                queries as i64,
+                keys as i64,
+            ])?)
         };
         let additive = match (bias, mask) {
             (None, mask) => mask,
             (Some(bias), None) => Some(bias.f_to_kind(kind)?),
-            (Some(bias), Some(mask)) => {
-                Some(bias.f_to_kind(kind)?.f_masked_fill(&mask.f_logical_not()?, f64::NEG_INFINITY)?)
-            }
+            (Some(bias), Some(mask)) => Some(
+                bias.f_to_kind(kind)?
+                    .f_masked_fill(&mask.f_logical_not()?, f64::NEG_INFINITY)?,
+            ),
         };
         let out = Tensor::f_scaled_dot_product_attention(
             &q,
@@ -132,7 +147,9 @@ impl Attention {
             f64::from(scale),
             false,
         )?;
-        let flat = out.f_transpose(1, 2)?.f_reshape([batch * queries as i64, (heads * head_dim) as i64])?;
+        let flat = out
+            .f_transpose(1, 2)?
+            .f_reshape([batch * queries as i64, (heads * head_dim) as i64])?;
         let rows: Vec<i64> = spans
             .iter()
             .enumerate()

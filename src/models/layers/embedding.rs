@@ -3,8 +3,8 @@
 use super::{Path, view, view_mut, with_element};
 use crate::error::{Error, Result};
 use crate::kernels::embed::gather_add;
-use crate::models::weights::Scope;
 use crate::models::packed::index;
+use crate::models::weights::Scope;
 use crate::torch::Frozen;
 use tch::{Device, Kind, Tensor};
 
@@ -41,7 +41,10 @@ impl Embedding {
 
     /// Zeros to add embeddings to, `[tokens, width]`.
     pub fn zeros(&self, tokens: usize) -> Tensor {
-        Tensor::zeros([tokens as i64, self.width], (self.dtype, self.table.device()))
+        Tensor::zeros(
+            [tokens as i64, self.width],
+            (self.dtype, self.table.device()),
+        )
     }
 
     /// `out[t] += table[ids[t]]`.

@@ -35,7 +35,9 @@ impl Linear {
     pub fn load_with(scope: &Scope<'_>, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
         let dtype = scope.weights().dtype();
         let weight = scope.get("weight", &[outputs, inputs], dtype)?;
-        let bias = bias.then(|| scope.get("bias", &[outputs], dtype)).transpose()?;
+        let bias = bias
+            .then(|| scope.get("bias", &[outputs], dtype))
+            .transpose()?;
         Self::new(weight, bias, scope.weights().shared())
     }
 
@@ -43,7 +45,11 @@ impl Linear {
     pub fn new(weight: Frozen, bias: Option<Frozen>, shared: bool) -> Result<Self> {
         let on_cpu = weight.device() == Device::Cpu;
         if !on_cpu || !matches!(weight.kind(), Kind::Float | Kind::BFloat16) || !onednn() {
-            return Ok(Linear { weight, bias, product: Product::Torch });
+            return Ok(Linear {
+                weight,
+                bias,
+                product: Product::Torch,
+            });
         }
         let weight = if shared {
             weight
@@ -53,7 +59,11 @@ impl Linear {
                 [Argument::tensor(&weight), Argument::none()],
             )?)
         };
-        Ok(Linear { weight, bias, product: Product::OneDnn })
+        Ok(Linear {
+            weight,
+            bias,
+            product: Product::OneDnn,
+        })
     }
 
     /// `x` is `[rows, inputs]`; the result `[rows, outputs]`.
@@ -77,11 +87,13 @@ impl Linear {
                         Argument::some(Argument::string(algorithm)),
                     ],
                 )?;
-                if activation.epilogue().is_some() { Ok(y) } else { activation.forward(y) }
+                if activation.epilogue().is_some() {
+                    Ok(y)
+                } else {
+                    activation.forward(y)
+                }
             }
-            Product::Torch => {
-                activation.forward(x.f_linear(&*self.weight, self.bias.as_deref())?)
-            }
+            Product::Torch => activation.forward(x.f_linear(&*self.weight, self.bias.as_deref())?),
         }
     }
 }

@@ -19,7 +19,10 @@ pub struct Norm {
 impl Norm {
     /// LayerNorm with `weight` and, where the checkpoint has one, `bias`, `[width]` each.
     pub fn layer(scope: &Scope<'_>, width: i64, eps: f64) -> Result<Self> {
-        let bias = scope.has("bias").then(|| scope.get("bias", &[width], Kind::Float)).transpose()?;
+        let bias = scope
+            .has("bias")
+            .then(|| scope.get("bias", &[width], Kind::Float))
+            .transpose()?;
         Self::new(scope, width, eps, bias, Statistic::Layer)
     }
 
@@ -85,7 +88,8 @@ impl Norm {
                     )?,
                     Statistic::RootMeanSquare => {
                         let power = wide.f_square()?.f_mean_dim(-1, true, Kind::Float)?;
-                        wide.f_mul(&power.f_add_scalar(self.eps)?.f_rsqrt()?)?.f_mul(&*self.weight)?
+                        wide.f_mul(&power.f_add_scalar(self.eps)?.f_rsqrt()?)?
+                            .f_mul(&*self.weight)?
                     }
                 };
                 Ok(y.f_to_kind(kind)?)
