@@ -182,7 +182,8 @@ class CrossEncoder(RankerOperators):
         size = positive("batch_size", batch_size)
         if self._native is not None:
             # One call: the engine sorts all pairs by length before it cuts its own batches.
-            call, size = self._native.predict, max(len(pairs), 1)
+            call: Any = self._native.predict
+            size = max(len(pairs), 1)
         else:
             call = encoders.function(self._encoder)
         scores: list[Any] = []
