@@ -233,6 +233,16 @@ def test_answers_of_models_are_not_changed(kind):
     assert merged("one") == first
 
 
+@pytest.mark.parametrize("kind", ["Union", "Intersection", "Vote"])
+def test_the_new_score_is_the_last_field(kind):
+    def model(q, **kwargs):
+        return [[{"similarity": 0.5, "id": 0, "text": "a"}]]
+
+    model.key = "id"
+    (document,) = getattr(compose, kind)([model])("q")
+    assert list(document.items()) == [("id", 0), ("text", "a"), ("similarity", 1.0)]
+
+
 def test_documents_are_not_changed_by_a_mapping():
     documents = copy.deepcopy(DOCUMENTS)
     answer = (a() + documents)("one")
