@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
 from cherche_rs import compose, evaluate, rank, retrieve, utils
 
 FOLDER = Path(__file__).parent / "golden" / "cherche"

@@ -4,6 +4,7 @@ import builtins
 
 import pytest
 from cherche_replay import Replay, cases, check
+
 from cherche_rs import retrieve
 
 pytestmark = pytest.mark.filterwarnings("ignore:none of the documents to rank has a field")

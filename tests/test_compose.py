@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from cherche_replay import PairEncoder, Scripted, VectorEncoder
+
 from cherche_rs import compose, rank, retrieve, utils
 
 TABLE = {

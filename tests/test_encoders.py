@@ -91,6 +91,17 @@ def test_a_batch_size_below_one(form, zoo, theirs):
         ranker("q", DOCUMENTS, batch_size=0)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_bar_counts_pairs(form, zoo, theirs, capfd):
+    ranker = rank.CrossEncoder(on="text", encoder=FORMS[form](zoo.path(MODEL), theirs))
+    ranker(QUERIES, LISTS)
+    drawn = capfd.readouterr().err
+    assert "CrossEncoder ranker: 100%" in drawn
+    assert f"{sum(map(len, LISTS))}/{sum(map(len, LISTS))}" in drawn
+    ranker(QUERIES, LISTS, tqdm_bar=False)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_name_on_the_hub(zoo, tmp_path):
     folder = zoo.path(MODEL)
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

@@ -1,6 +1,7 @@
 """Evaluation, on answers that can be counted by hand."""
 
 import pytest
+
 from cherche_rs.evaluate import evaluation
 
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cherche_rs.hub import model_directory
 from hub_stand_in import COMMIT, HubStandIn
+
+from cherche_rs.hub import model_directory
 
 NEEDED = {
     "config.json": b"{}",

@@ -11,6 +11,7 @@ import cherche.retrieve
 import cherche.utils
 import pytest
 from cherche_replay import PairEncoder, VectorEncoder
+
 from cherche_rs import compose, evaluate, rank, retrieve, utils
 
 DOCUMENTS = [

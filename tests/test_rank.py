@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cherche_replay import PairEncoder, VectorEncoder
+
 from cherche_rs import encoders, rank
 
 DOCUMENTS = [

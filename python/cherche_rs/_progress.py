@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -17,3 +18,12 @@ def progress(items: Iterable[Item], desc: str, show: bool) -> Iterable[Item]:
 
     bar: Iterable[Item] = tqdm(items, position=0, desc=desc)
     return bar
+
+
+@contextmanager
+def counter(total: int, desc: str) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar; what is yielded takes how much is done so far."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, position=0, desc=desc) as bar:
+        yield lambda done: bar.update(done - bar.n)

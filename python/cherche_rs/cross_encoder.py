@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, _libtorch, activations, hub
+from ._progress import counter
 from .encoders import DEFAULT_MODEL
 from .in_memory import engine_of
 
@@ -130,7 +131,8 @@ class CrossEncoder:
         """
         self = cls.__new__(cls)
         engine, self.device, self.dtype = engine_of(model)
-        limit = min(model.max_length or NO_LIMIT, engine.max_positions or NO_LIMIT)
+        held = model.max_seq_length if hasattr(model, "max_seq_length") else model.max_length
+        limit = min(held or NO_LIMIT, engine.max_positions or NO_LIMIT)
         self._set_up(engine, limit, activations.wrap(model.activation_fn))
         self._recipe = (cls.from_sentence_transformers, (model,), {})
         return self
@@ -183,7 +185,7 @@ class CrossEncoder:
         inputs: Any,
         *,
         batch_size: int = 32,
-        show_progress_bar: bool | None = None,
+        show_progress_bar: bool | str | None = None,
         activation_fn: Callable[[Any], Any] | None = None,
         apply_softmax: bool | None = False,
         convert_to_numpy: bool = True,
@@ -198,7 +200,8 @@ class CrossEncoder:
         batch_size
             Accepted for compatibility: batches are cut by their number of tokens.
         show_progress_bar
-            Show a bar; left out, only at logging level INFO or DEBUG.
+            Show a bar, with this name if it is a string; left out, only at logging level INFO or
+            DEBUG.
         activation_fn
             In place of the model's own.
         apply_softmax
@@ -301,17 +304,14 @@ class CrossEncoder:
         """Return the scores of pairs as a list of floats (LangChain's ``BaseCrossEncoder``)."""
         return [float(score) for score in self.predict(list(text_pairs))]
 
-    def _score(self, pairs: list[Any], show_progress_bar: bool | None) -> np.ndarray:
+    def _score(self, pairs: list[Any], show_progress_bar: bool | str | None) -> np.ndarray:
         if show_progress_bar is None:
             show_progress_bar = logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
         if not show_progress_bar:
             return self._engine.score(pairs, self._max_length)[0]
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
-
-        with tqdm(total=len(pairs), desc="Pairs", unit="pair") as bar:
-            return self._engine.score(
-                pairs, self._max_length, progress=lambda done: bar.update(done - bar.n)
-            )[0]
+        name = show_progress_bar if isinstance(show_progress_bar, str) else "Pairs"
+        with counter(len(pairs), name) as advance:
+            return self._engine.score(pairs, self._max_length, progress=advance)[0]
 
 
 def _rebuild(

@@ -182,10 +182,9 @@ class CrossEncoder(RankerOperators):
         size = positive("batch_size", batch_size)
         if self._native is not None:
             # One call: the engine sorts all pairs by length before it cuts its own batches.
-            call: Any = self._native.predict
-            size = max(len(pairs), 1)
-        else:
-            call = encoders.function(self._encoder)
+            show = name if tqdm_bar else False
+            return list(one_each(pairs, self._native.predict(pairs, show_progress_bar=show)))
+        call = encoders.function(self._encoder)
         scores: list[Any] = []
         for batch in yield_batch(pairs, size, desc=name, tqdm_bar=tqdm_bar):
             # Element by element: batches may differ in dtype.
