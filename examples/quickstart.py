@@ -91,7 +91,7 @@ def tutorial(rank, retrieve, model):
     search = retriever + documents + ranker
     queries = ["paris", "art", "fashion"]
     with timed("search"):
-        answers = search(queries)
+        answers = search(queries, tqdm_bar=False)
     for query, answer in zip(queries, answers, strict=True):
         print(f"\n  {query!r}")
         for document in answer:
@@ -113,7 +113,7 @@ def python_search(rank, retrieve, model):
         retrieved = retriever(QUERIES, tqdm_bar=False)
     pipeline = retriever + documents + ranker
     with timed(f"TfIdf + re-ranking of 30 documents each, {len(QUERIES)} queries"):
-        ranked = pipeline(QUERIES)
+        ranked = pipeline(QUERIES, tqdm_bar=False)
     for query, before, after in zip(QUERIES, retrieved, ranked, strict=True):
         print(f"\n  {query!r}\n    {'TfIdf':<38}TfIdf + re-ranking")
         for first, second in list(zip(before, after, strict=True))[:5]:
