@@ -14,15 +14,21 @@ PYTHON = ROOT / "python" / "cherche_rs"
 RETRIEVE_MAY_USE = {"pool", "error"}
 #: Files of src/models that every architecture may use; the others are architectures.
 SHARED_BY_ARCHITECTURES = {"mod", "config", "head", "layers", "packed", "weights"}
+PIPELINE = {"compose", "retrieve", "rank", "evaluate"}
+MODELS = {"encoders", "cross_encoder", "in_memory", "activations", "hub", "_core"}
 #: For each part of the package, the parts it must not import.
 FORBIDDEN = {
-    "_documents": {"compose", "retrieve", "rank", "encoders", "cross_encoder", "_core"},
-    "utils": {"retrieve", "rank", "encoders", "cross_encoder", "_core"},
-    "compose": {"retrieve", "rank", "evaluate", "encoders", "cross_encoder", "hub", "_core"},
-    "retrieve": {"rank", "encoders", "cross_encoder", "hub"},
-    "rank": {"retrieve", "hub", "_core"},
-    "evaluate": {"retrieve", "rank", "encoders", "cross_encoder", "hub", "_core"},
-    "hub": {"compose", "retrieve", "rank", "encoders", "cross_encoder", "_core"},
+    "_documents": PIPELINE | MODELS,
+    "utils": PIPELINE - {"compose"} | MODELS,
+    "compose": PIPELINE - {"compose"} | MODELS,
+    "evaluate": PIPELINE - {"compose"} | MODELS,
+    "retrieve": {"rank", *MODELS} - {"_core"},
+    "rank": {"retrieve", *MODELS} - {"encoders"},
+    "encoders": PIPELINE,
+    "cross_encoder": PIPELINE,
+    "in_memory": PIPELINE | {"encoders", "cross_encoder", "hub"},
+    "activations": PIPELINE | MODELS - {"activations"},
+    "hub": PIPELINE | MODELS - {"hub"},
 }
 
 
@@ -63,6 +69,7 @@ def python_imports(file):
         if isinstance(node, ast.Import):
             others |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            assert not node.module.startswith("cherche_rs"), f"{file}: import it relatively"
             others.add(node.module.partition(".")[0])
         elif isinstance(node, ast.ImportFrom) and node.level == depth:
             first = node.module.partition(".")[0] if node.module else None
