@@ -15,7 +15,7 @@ from .._documents import Answer, Document, Query
 from .base import Compose, Limits, accepts
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """A document among the concatenated answers of all models."""
 
@@ -33,8 +33,8 @@ class Entry:
 def tally(documents: list[Document], key: str | None) -> list[Entry]:
     """Count each document of the concatenated answers, in order of first appearance."""
     entries: dict[Hashable, Entry] = {}
-    for position, document in enumerate(documents):
-        name = identity(document, key)
+    for position, name in enumerate(identities(documents, key)):
+        document = documents[position]
         entry = entries.get(name)
         if entry is None:
             entry = entries[name] = Entry(document, document)
@@ -44,27 +44,37 @@ def tally(documents: list[Document], key: str | None) -> list[Entry]:
     return list(entries.values())
 
 
-def identity(document: Document, key: str | None) -> Hashable:
-    """Return what makes a document this one: its key or, where none is known, its content."""
-    if key is not None:
-        try:
-            return document[key]
-        except KeyError:
-            raise KeyError(
-                f"a merged document has no {key!r}, the key of the first model: {document!r:.200}"
-            ) from None
-    content = [(field, document[field]) for field in sorted(document) if field != "similarity"]
+def identities(documents: list[Document], key: str | None) -> list[Hashable]:
+    """Return what makes each document this one: its key or, where none is known, its content."""
+    if key is None:
+        return [content(document) for document in documents]
     try:
-        hash(found := tuple(content))
+        return [document[key] for document in documents]
+    except KeyError:
+        odd = next(document for document in documents if key not in document)
+        raise KeyError(
+            f"a merged document has no {key!r}, the key of the first model: {odd!r:.200}"
+        ) from None
+
+
+def content(document: Document) -> Hashable:
+    """Return the fields of a document, its score left out, as something to compare by."""
+    fields = [
+        (field, document[field]) for field in sorted(document, key=str) if field != "similarity"
+    ]
+    try:
+        hash(found := tuple(fields))
         return found
     except TypeError:
-        return repr(content)
+        return repr(fields)
 
 
 def scored(document: Document, score: float) -> Document:
     """Return a copy of the document with its new score, in the last place."""
-    fields = {field: value for field, value in document.items() if field != "similarity"}
-    return {**fields, "similarity": score}
+    copy = dict(document)
+    copy.pop("similarity", None)
+    copy["similarity"] = score
+    return copy
 
 
 class Merge(Compose):
