@@ -17,8 +17,14 @@ class CrossEncoder:
     """A cross-encoder whose forward pass runs in Rust on libtorch."""
 
     def __new__(
-        cls, directory: str | os.PathLike[str], device: str = "cpu", dtype: str = "float32"
-    ) -> CrossEncoder: ...
+        cls,
+        directory: str | os.PathLike[str],
+        device: str = "cpu",
+        dtype: str = "float32",
+        native_kernels: bool = True,
+    ) -> CrossEncoder:
+        """Load a directory; without `native_kernels` libtorch's operators do everything."""
+
     @staticmethod
     def from_memory(
         config: str,

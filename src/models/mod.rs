@@ -1,7 +1,7 @@
 //! Transformer architectures as forward passes over packed tokens.
 //!
-//! One file per architecture, one variant of [`Config`] per `model_type`; [`load`] is the only place that
-//! knows them all.
+//! An architecture is a file with its configuration, its encoder ([`Body`]) and the classification head that
+//! transformers puts on it; [`config::Family`] is the only place that knows them all.
 
 pub mod bert;
 pub mod config;
@@ -12,17 +12,30 @@ pub mod weights;
 
 use crate::error::{Error, Result};
 use config::Config;
-use packed::Packed;
+use head::Head;
+use packed::{Packed, Wanted};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Tensor;
-use weights::{Owner, Weights};
+use weights::{Owner, Scope, Weights};
 
-/// A loaded cross-encoder: token sequences in, logits out.
-pub trait Model: Send + Sync {
-    /// Logits `[sequences, labels]`, f32, on the model's device.
-    fn logits(&self, batch: &Packed, watch: &Watch<'_>) -> Result<Tensor>;
+/// An encoder: token sequences in, hidden states out.
+pub trait Body: Send + Sync {
+    /// Final hidden states of the wanted rows, `[rows, width]`.
+    fn hidden_states(&self, batch: &Packed, wanted: &Wanted, watch: &Watch<'_>) -> Result<Tensor>;
 
     fn facts(&self) -> Facts;
+}
+
+/// How the configuration of a family becomes a model.
+pub trait Architecture {
+    /// What the names of the encoder's tensors start with in a checkpoint that has a head.
+    fn prefix(&self) -> &'static str;
+
+    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>>;
+
+    /// The head of the family's `…ForSequenceClassification`. `root` is the checkpoint, `encoder` the encoder's
+    /// names in it.
+    fn head(&self, root: &Scope<'_>, encoder: &Scope<'_>, labels: usize) -> Result<Head>;
 }
 
 /// What the rest of the engine needs to know of a model.
@@ -30,7 +43,6 @@ pub trait Model: Send + Sync {
 pub struct Facts {
     /// The family's name in messages.
     pub family: &'static str,
-    pub labels: usize,
     /// The longest sequence its positions allow, special tokens included.
     pub max_positions: Option<usize>,
     /// Whether the tokenizer's segment ids mean something to it.
@@ -53,26 +65,44 @@ impl Watch<'_> {
     }
 }
 
-/// A model and the owners of the memory its weights lie in.
-pub struct Loaded {
-    pub model: Box<dyn Model>,
+/// A loaded cross-encoder, and the owners of the memory its weights lie in.
+pub struct Model {
+    body: Box<dyn Body>,
+    head: Head,
     _owners: Vec<Owner>,
 }
 
-/// Builds the model that `config` describes from its weights. Every tensor must be used.
-pub fn load(config: &Config, weights: &Weights) -> Result<Loaded> {
-    let model: Box<dyn Model> = match config {
-        Config::Bert(c) => Box::new(bert::Bert::load(&c.plan()?, weights)?),
-        Config::Roberta(c) | Config::XlmRoberta(c) | Config::Camembert(c) => {
-            Box::new(bert::Bert::load(&c.plan()?, weights)?)
-        }
-        Config::Electra(c) => Box::new(bert::Bert::load(&c.plan()?, weights)?),
-        Config::Distilbert(c) => Box::new(bert::Bert::load(&c.plan()?, weights)?),
-    };
-    // Buffers that older releases of transformers saved next to the weights.
-    weights.check_all_taken(&["position_ids", "embeddings.token_type_ids"])?;
-    Ok(Loaded {
-        model,
-        _owners: weights.owners(),
-    })
+impl Model {
+    /// Builds the model that `config` describes from its weights. Every tensor must be used.
+    pub fn load(config: &Config, weights: &Weights) -> Result<Self> {
+        let family = config.family.architecture();
+        let root = weights.root();
+        let encoder = root.base(family.prefix());
+        // The head comes first so that a checkpoint without one says just that.
+        let head = family.head(&root, &encoder, config.labels)?;
+        let body = family.body(&encoder)?;
+        // Buffers that older releases of transformers saved next to the weights.
+        weights.check_all_taken(&["position_ids", "embeddings.token_type_ids"])?;
+        Ok(Model {
+            body,
+            head,
+            _owners: weights.owners(),
+        })
+    }
+
+    /// Logits `[sequences, labels]`, f32, on the model's device.
+    pub fn logits(&self, batch: &Packed, watch: &Watch<'_>) -> Result<Tensor> {
+        let wanted = self.head.wanted(batch);
+        let hidden_states = self.body.hidden_states(batch, &wanted, watch)?;
+        self.head.forward(hidden_states, batch)
+    }
+
+    pub fn facts(&self) -> Facts {
+        self.body.facts()
+    }
+
+    /// Number of logits per sequence.
+    pub fn labels(&self) -> usize {
+        self.head.labels()
+    }
 }

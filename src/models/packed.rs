@@ -1,5 +1,6 @@
 //! A batch of token sequences laid end to end: row `t` of every activation belongs to token `t`.
 
+use crate::error::Result;
 use crate::kernels::attention::Span;
 use tch::{Device, Tensor};
 
@@ -35,11 +36,6 @@ impl Packed {
             .collect()
     }
 
-    /// Only the first token of each sequence looks: what a head on the first token needs of the last layer.
-    pub fn first_token_spans(&self) -> Vec<Span> {
-        self.row_spans(&self.first_rows())
-    }
-
     /// One chosen row per sequence looks at its whole sequence.
     pub fn row_spans(&self, rows: &[i64]) -> Vec<Span> {
         (self.offsets.windows(2).zip(rows).enumerate())
@@ -59,11 +55,14 @@ impl Packed {
             .collect()
     }
 
-    /// Row of the last token of each sequence.
-    pub fn last_rows(&self) -> Vec<i64> {
-        self.offsets[1..]
-            .iter()
-            .map(|&end| end as i64 - 1)
+    /// Row of the last token of each sequence that is not `padding`; the first row if all are.
+    pub fn last_rows(&self, padding: Option<i64>) -> Vec<i64> {
+        (self.offsets.windows(2))
+            .map(|w| {
+                let tokens = &self.ids[w[0]..w[1]];
+                let last = tokens.iter().rposition(|&id| Some(id) != padding);
+                (w[0] + last.unwrap_or(0)) as i64
+            })
             .collect()
     }
 
@@ -73,6 +72,33 @@ impl Packed {
             .windows(2)
             .flat_map(|w| 0..(w[1] - w[0]) as i64)
             .collect()
+    }
+}
+
+/// The rows whose final hidden states a head reads: nothing else of the last layer is computed but its keys
+/// and values.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    All,
+    /// One row per sequence.
+    Rows(Vec<i64>),
+}
+
+impl Wanted {
+    /// The wanted rows of `x`, in memory of their own unless they are all.
+    pub fn select(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Wanted::All => Ok(x.shallow_clone()),
+            Wanted::Rows(rows) => Ok(x.f_index_select(0, &index(rows, x.device()))?),
+        }
+    }
+
+    /// Who looks at whom in the last layer.
+    pub fn spans(&self, batch: &Packed) -> Vec<Span> {
+        match self {
+            Wanted::All => batch.spans(),
+            Wanted::Rows(rows) => batch.row_spans(rows),
+        }
     }
 }
 

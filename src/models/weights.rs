@@ -21,6 +21,7 @@ pub struct Weights {
     taken: RefCell<BTreeSet<String>>,
     device: Device,
     dtype: Kind,
+    native_kernels: bool,
     /// The tensors live in a model the caller keeps: use them where they are.
     shared: bool,
     owners: Vec<Owner>,
@@ -103,10 +104,21 @@ impl Weights {
             taken: RefCell::default(),
             device,
             dtype,
+            native_kernels: true,
             shared,
             owners,
             origin,
         }
+    }
+
+    /// Leaves everything to libtorch's operators, also where `crate::kernels` could do it.
+    pub fn without_native_kernels(mut self) -> Self {
+        self.native_kernels = false;
+        self
+    }
+
+    pub fn native_kernels(&self) -> bool {
+        self.native_kernels
     }
 
     pub fn root(&self) -> Scope<'_> {
@@ -193,6 +205,16 @@ impl<'a> Scope<'a> {
 
     pub fn weights(&self) -> &'a Weights {
         self.weights
+    }
+
+    /// The names of an encoder: below `name`, or bare where it was saved without a head.
+    pub fn base(&self, name: &str) -> Scope<'a> {
+        let below = self.full(name) + ".";
+        if (self.weights.tensors.keys()).any(|name| name.starts_with(&below)) {
+            self.at(name)
+        } else {
+            self.clone()
+        }
     }
 
     pub fn has(&self, name: &str) -> bool {

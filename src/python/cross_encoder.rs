@@ -27,10 +27,18 @@ type Scored<'py> = (Bound<'py, PyArray2<f32>>, usize, usize);
 #[pymethods]
 impl CrossEncoder {
     #[new]
-    #[pyo3(signature = (directory, device = "cpu", dtype = "float32"))]
-    fn new(py: Python<'_>, directory: PathBuf, device: &str, dtype: &str) -> PyResult<Self> {
+    #[pyo3(signature = (directory, device = "cpu", dtype = "float32", native_kernels = true))]
+    fn new(
+        py: Python<'_>,
+        directory: PathBuf,
+        device: &str,
+        dtype: &str,
+        native_kernels: bool,
+    ) -> PyResult<Self> {
         let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
-        let engine = enter(py, || Engine::open(&directory, device, dtype))?;
+        let engine = enter(py, || {
+            Engine::open(&directory, device, dtype, native_kernels)
+        })?;
         Ok(CrossEncoder { engine })
     }
 
@@ -108,7 +116,7 @@ impl CrossEncoder {
         let logits = scores
             .logits
             .to_pyarray(py)
-            .reshape([count, self.engine.facts().labels])?;
+            .reshape([count, self.engine.labels()])?;
         Ok((logits, scores.truncated_pairs, scores.truncated_tokens))
     }
 
@@ -130,7 +138,7 @@ impl CrossEncoder {
     /// Number of outputs per pair.
     #[getter]
     fn num_labels(&self) -> usize {
-        self.engine.facts().labels
+        self.engine.labels()
     }
 
     /// The longest sequence tokenizer and positions allow; None without a limit.

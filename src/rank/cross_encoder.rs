@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::models::config::Config;
 use crate::models::packed::Packed;
 use crate::models::weights::{Owner, Weights};
-use crate::models::{self, Facts, Loaded, Watch};
+use crate::models::{Facts, Model, Watch};
 use crate::pool;
 use crate::torch::threads::use_threads_here;
 use rayon::prelude::*;
@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 
 /// A cross-encoder ready to score. Read-only: many threads may use one.
 pub struct CrossEncoder {
-    loaded: Loaded,
+    model: Model,
     tokenizer: PairTokenizer,
     weights: Mutex<Weights>,
     facts: Facts,
@@ -79,7 +79,14 @@ impl<'a> Pairs<'a> {
 
 impl CrossEncoder {
     /// Loads config.json, tokenizer.json and safetensors weights of a local directory.
-    pub fn open(directory: &Path, device: Device, dtype: Kind) -> Result<Self> {
+    ///
+    /// Without `native_kernels` libtorch's operators do all the work, as they do off the CPU.
+    pub fn open(
+        directory: &Path,
+        device: Device,
+        dtype: Kind,
+        native_kernels: bool,
+    ) -> Result<Self> {
         if !directory.is_dir() {
             return Err(Error::NotFound(format!(
                 "{}: no such directory",
@@ -99,7 +106,10 @@ impl CrossEncoder {
         })?;
         let config = Config::parse(&text, &origin)?;
         let tokenizer = PairTokenizer::from_directory(directory)?;
-        let weights = Weights::map(&weight_files(directory)?, device, dtype)?;
+        let mut weights = Weights::map(&weight_files(directory)?, device, dtype)?;
+        if !native_kernels {
+            weights = weights.without_native_kernels();
+        }
         Self::new(&config, tokenizer, weights, device)
     }
 
@@ -129,15 +139,20 @@ impl CrossEncoder {
         device: Device,
     ) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
-        let loaded = models::load(config, &weights)?;
-        let facts = loaded.model.facts();
+        let model = Model::load(config, &weights)?;
+        let facts = model.facts();
         Ok(CrossEncoder {
-            loaded,
+            model,
             tokenizer,
             weights: Mutex::new(weights),
             facts,
             device,
         })
+    }
+
+    /// Number of logits per pair.
+    pub fn labels(&self) -> usize {
+        self.model.labels()
     }
 
     pub fn facts(&self) -> &Facts {
@@ -247,7 +262,7 @@ impl CrossEncoder {
         };
         let results = self.run_batches(&batches, workers, &run)?;
 
-        let labels = self.facts.labels;
+        let labels = self.labels();
         let mut scored = vec![0f32; distinct.len() * labels];
         for (range, logits) in batches.iter().zip(&results) {
             for (row, &pair) in order[range.clone()].iter().enumerate() {
@@ -326,7 +341,7 @@ impl CrossEncoder {
             ensure_threads(threads);
         }
         let _no_grad = tch::no_grad_guard();
-        let logits = self.loaded.model.logits(batch, &Watch(cancel))?;
+        let logits = self.model.logits(batch, &Watch(cancel))?;
         let logits = logits
             .f_to_device(Device::Cpu)?
             .f_to_kind(Kind::Float)?

@@ -4,7 +4,20 @@ use super::{Path, view, view_mut, with_element};
 use crate::error::Result;
 use crate::kernels::attention::{Bias, Geometry, NoBias, Rows, Span, attention};
 use crate::models::packed::index;
-use tch::{Device, Kind, Tensor};
+use crate::models::weights::Weights;
+use tch::{Device, Tensor};
+
+/// Something added to the scores, on either path.
+pub trait ScoreBias: Bias {
+    /// The bias as `[sequences or 1, heads, queries, keys]`, padded to the longest sequence.
+    fn dense(&self, spans: &[Span], device: Device) -> Result<Option<Tensor>>;
+}
+
+impl ScoreBias for NoBias {
+    fn dense(&self, _: &[Span], _: Device) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
 
 /// Attention of one layer, on the path of its activations.
 pub struct Attention {
@@ -13,30 +26,22 @@ pub struct Attention {
 }
 
 impl Attention {
-    pub fn new(geometry: Geometry, device: Device, dtype: Kind) -> Self {
+    pub fn new(geometry: Geometry, weights: &Weights) -> Self {
         Attention {
             geometry,
-            path: Path::of(device, dtype),
+            path: Path::of(weights),
         }
     }
 
     /// `q` is `[query rows, heads * head_dim]`, `k` and `v` `[key rows, kv_heads * head_dim]`; the result
     /// has the shape of `q`.
-    pub fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor, spans: &[Span]) -> Result<Tensor> {
-        self.forward_biased(q, k, v, spans, &NoBias, None)
-    }
-
-    /// The same with something added to the scores. `bias` serves the kernels;
-    /// `dense` is the same bias for libtorch's path as `[sequences or 1, heads, queries, keys]`, padded to the
-    /// longest sequence.
-    pub fn forward_biased<B: Bias>(
+    pub fn forward<B: ScoreBias>(
         &self,
         q: &Tensor,
         k: &Tensor,
         v: &Tensor,
         spans: &[Span],
         bias: &B,
-        dense: Option<&Tensor>,
     ) -> Result<Tensor> {
         match self.path {
             Path::Kernels => {
@@ -54,7 +59,10 @@ impl Attention {
                 ));
                 Ok(out)
             }
-            Path::Torch => self.padded(q, k, v, spans, dense),
+            Path::Torch => {
+                let dense = bias.dense(spans, q.device())?;
+                self.padded(q, k, v, spans, dense.as_ref())
+            }
         }
     }
 

@@ -31,7 +31,7 @@ impl Embedding {
             rows,
             width,
             dtype: weights.dtype(),
-            path: Path::of(weights.device(), weights.dtype()),
+            path: Path::of(weights),
         })
     }
 

@@ -5,17 +5,20 @@
 
 mod activation;
 mod attention;
+mod distance;
 mod embedding;
 mod linear;
 mod norm;
 
 pub use activation::Activation;
-pub use attention::Attention;
+pub use attention::{Attention, ScoreBias};
+pub use distance::{DistanceBias, distances};
 pub use embedding::Embedding;
 pub use linear::Linear;
 pub use norm::Norm;
 
 use crate::kernels::element::Element;
+use crate::models::weights::Weights;
 use tch::{Device, Kind, Tensor};
 
 /// Who computes what lies between the products.
@@ -28,10 +31,12 @@ pub enum Path {
 }
 
 impl Path {
-    /// The path for activations of this kind on this device.
-    pub fn of(device: Device, dtype: Kind) -> Self {
-        match (device, dtype) {
-            (Device::Cpu, Kind::Float | Kind::BFloat16) => Path::Kernels,
+    /// The path of a model with these weights.
+    pub fn of(weights: &Weights) -> Self {
+        match (weights.device(), weights.dtype()) {
+            (Device::Cpu, Kind::Float | Kind::BFloat16) if weights.native_kernels() => {
+                Path::Kernels
+            }
             _ => Path::Torch,
         }
     }

@@ -43,7 +43,7 @@ impl Norm {
             bias,
             eps,
             statistic,
-            path: Path::of(scope.weights().device(), scope.weights().dtype()),
+            path: Path::of(scope.weights()),
         })
     }
 
