@@ -170,18 +170,68 @@ def test_their_weights_live_as_long_as_the_ranker(zoo, reference):
     assert alive() is None
 
 
-def test_a_model_we_cannot_run_is_called_with_one_warning(reference, caplog, native_calls):
-    model = copy.deepcopy(reference(MODEL))
+def rename(model):
     model.model.__class__ = type("UnheardOfForSequenceRanking", (type(model.model),), {})
+
+
+def hook(model):
+    model.model.classifier.register_forward_hook(lambda module, inputs, output: -output)
+
+
+def replace_forward(model):
+    forward = model.model.classifier.forward
+    model.model.classifier.forward = lambda inputs: -forward(inputs)
+
+
+def replace_layer(model):
+    import torch
+
+    class Opposite(torch.nn.Linear):
+        def forward(self, inputs):
+            return -super().forward(inputs)
+
+    model.model.classifier.__class__ = Opposite
+
+
+def two_modules(model):
+    import torch
+
+    model.append(torch.nn.Identity())
+
+
+CHANGES = {
+    "UnheardOf": rename,
+    "a forward hook in classifier": hook,
+    "another forward in classifier": replace_forward,
+    "a Opposite in classifier": replace_layer,
+    "2 modules": two_modules,
+}
+
+
+@pytest.mark.parametrize("reason", CHANGES)
+def test_a_model_we_cannot_run_is_called_with_one_warning(reason, reference, caplog, native_calls):
+    model = copy.deepcopy(reference(MODEL))
+    CHANGES[reason](model)
     with caplog.at_level(logging.WARNING, logger="cherche_rs"):
         rankers = [rank.CrossEncoder(on="text", encoder=form) for form in (model, model.predict)]
         rankers.append(copy.copy(rankers[0]))
     (record,) = caplog.records
-    assert "UnheardOf" in record.getMessage()
-    answers = [ranker("q", DOCUMENTS) for ranker in rankers]
+    assert reason in record.getMessage()
+    called = rank.CrossEncoder(on="text", encoder=lambda pairs: model.predict(pairs))
+    expected = called("q", DOCUMENTS)
+    assert [ranker("q", DOCUMENTS) for ranker in rankers] == [expected] * 3
     assert native_calls == []
-    expected = rank.CrossEncoder(on="text", encoder=reference(MODEL))("q", DOCUMENTS)
-    assert_same_scores(answers, [expected] * 3)
+
+
+def test_an_unforeseen_error_does_not_stop_a_model(reference, caplog, monkeypatch):
+    def fail(model):
+        raise AttributeError("no such part")
+
+    monkeypatch.setattr(cherche_rs.CrossEncoder, "from_sentence_transformers", fail)
+    model = copy.deepcopy(reference(MODEL))
+    ranker = rank.CrossEncoder(on="text", encoder=model)
+    assert "AttributeError('no such part')" in caplog.text
+    assert len(ranker("q", DOCUMENTS)) == len(DOCUMENTS)
 
 
 def test_a_changed_predict_is_called(reference, native_calls):

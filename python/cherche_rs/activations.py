@@ -95,7 +95,8 @@ def of_directory(directory: Path, num_labels: int) -> Activation:
     """Return the default activation of a saved model.
 
     In the order of sentence-transformers: ``config_sentence_transformers.json``, then
-    ``config.json`` in its new and its old form, then Sigmoid for one label and Identity for several.
+    ``config.json`` in its new and its old form, then Sigmoid for one label and Identity for
+    several.
     """
     for file in ("config_sentence_transformers.json", "config.json"):
         try:

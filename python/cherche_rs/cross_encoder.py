@@ -53,7 +53,8 @@ class CrossEncoder:
     Notes
     -----
     Pairs are sorted by length and scored in batches without padding; a text is tokenised once and
-    equal pairs are scored once, whatever ``batch_size``. One instance may be used from many threads.
+    equal pairs are scored once, whatever ``batch_size``. One instance may be used from many
+    threads.
 
     References
     ----------

@@ -68,13 +68,14 @@ def native(encoder: Any) -> CrossEncoder | None:
     if is_sentence_transformer(model):
         try:
             return CrossEncoder.from_sentence_transformers(model)
-        except ValueError as error:
+        except Exception as error:
+            # Whatever it is: the model itself still works.
             if model not in _announced:
                 _announced.add(model)
                 logger.warning(
                     "this sentence_transformers.CrossEncoder is called as it is, "
                     "not run by cherche_rs: %s",
-                    error,
+                    error if isinstance(error, ValueError) else repr(error),
                 )
     return None
 

@@ -32,6 +32,9 @@ def engine_of(model: Any) -> tuple[_core.CrossEncoder, str, str]:
     name = type(transformer).__name__
     if not name.endswith("ForSequenceClassification"):
         raise ValueError(f"{name} is not a sequence classification model")
+    changed = changed_part(transformer)
+    if changed is not None:
+        raise ValueError(f"its forward pass was changed: {changed}")
     backend = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError("its tokenizer is not one of the Rust library tokenizers")
@@ -64,3 +67,19 @@ def engine_of(model: Any) -> tuple[_core.CrossEncoder, str, str]:
         "float32",
     )
     return engine, device, "float32"
+
+
+def changed_part(transformer: Any) -> str | None:
+    """Return what makes a model compute something else than its configuration says, if anything.
+
+    The engine reads the weights only: it would not see a hook, or a layer of another kind.
+    """
+    for name, module in transformer.named_modules():
+        place = f"in {name or 'the model'}"
+        if type(module).__module__.partition(".")[0] not in ("torch", "transformers"):
+            return f"there is a {type(module).__name__} {place}"
+        if module._forward_hooks or module._forward_pre_hooks:
+            return f"there is a forward hook {place}"
+        if "forward" in vars(module):
+            return f"there is another forward {place}"
+    return None
