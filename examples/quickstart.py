@@ -118,7 +118,8 @@ def python_search(rank, retrieve, model):
         print(f"\n  {query!r}\n    {'TfIdf':<38}TfIdf + re-ranking")
         for first, second in list(zip(before, after, strict=True))[:5]:
             print(f"    {first['id']:<38}{second['id']}")
-        print(textwrap.shorten(f"    best: {after[0]['summary']}", 96, placeholder=" ..."))
+        best = textwrap.shorten(after[0]["summary"], 90, placeholder=" ...")
+        print(f"    first: {best}")
 
 
 def main():
