@@ -78,7 +78,9 @@ def _random(spec: Spec, folder: Path) -> None:
     ids = {n: getattr(tokenizer, n) for n in names if getattr(tokenizer, n) is not None}
     config = architecture.config_class(**{"vocab_size": len(tokenizer), **ids, **spec.config})
     model = architecture(config).eval()
-    weights.randomise(model, spec.seed)
+    weights.randomise(model, spec.seed, spec.embedding_std)
+    if spec.gelu_tail:
+        weights.lean_on_the_tail(model)
     model.save_pretrained(folder)
     _HEADS[spec.kind](folder, spec)
 

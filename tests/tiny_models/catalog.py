@@ -31,6 +31,10 @@ class Spec:
         Rewritings in `forms`, applied in order.
     kind
         "classifier", "modules" (ettin's chain), "yes-no" (LogitScore over a language model).
+    embedding_std
+        Spread of the embeddings. Small ones let the epsilon of the first layer norm show.
+    gelu_tail
+        True: weights under which the approximations of GELU differ visibly.
     hub
         Models on the hub that have this shape.
     """
@@ -44,6 +48,8 @@ class Spec:
     tokenizer_source: bool = False
     forms: tuple[str, ...] = ()
     kind: str = "classifier"
+    embedding_std: float = 1.0
+    gelu_tail: bool = False
     hub: str = ""
 
     @property
@@ -76,6 +82,8 @@ def _family(family: str, architecture: str, tokenizer: str, base: dict[str, Any]
             tokenizer_options=options,
             tokenizer_source=changes.pop("tokenizer_source", False),
             kind=changes.pop("kind", "classifier"),
+            gelu_tail=changes.pop("gelu_tail", False),
+            embedding_std=changes.pop("embedding_std", 1.0),
             forms=forms,
             config={**base, **changes},
             hub=hub,
@@ -101,7 +109,8 @@ _bert = _family(
 )
 BERT = [
     _bert("bert-base", hub="ms-marco-MiniLM-*, ms-marco-TinyBERT-*"),
-    _bert("bert-gelu-new", hidden_act="gelu_new", layer_norm_eps=1e-5),
+    _bert("bert-gelu-new", hidden_act="gelu_new", layer_norm_eps=1e-5, gelu_tail=True),
+    _bert("bert-gelu-tail", gelu_tail=True),
     _bert("bert-relu-3-labels", hidden_act="relu", num_labels=3),
     _bert("bert-silu", hidden_act="silu"),
     _bert(
@@ -111,6 +120,7 @@ BERT = [
         intermediate_size=96,
         layer_norm_eps=1e-6,
     ),
+    _bert("bert-epsilon", embedding_std=1e-3),
     _bert("bert-many-heads", hidden_size=48, num_attention_heads=12),
     _bert(
         "bert-no-token-types",
@@ -154,6 +164,7 @@ ROBERTA = [
         hub="nli-roberta-base, nli-distilroberta-base, nli-MiniLM2-*",
     ),
     _roberta("roberta-gelu-new", hidden_act="gelu_new", layer_norm_eps=1e-12),
+    _roberta("roberta-gelu-tail", gelu_tail=True),
     _roberta("roberta-wide", hidden_size=128, num_attention_heads=2),
     _roberta("roberta-two-token-types", type_vocab_size=2),
     _roberta("roberta-prefix-space", tokenizer_options={"add_prefix_space": True}),
@@ -185,6 +196,7 @@ XLM_ROBERTA = [
         hub="bge-reranker-v2-m3",
     ),
     _xlmr("xlmr-short", max_position_embeddings=66, max_length=64),
+    _xlmr("xlmr-epsilon", embedding_std=1e-3, max_length=64),
     _xlmr("xlmr-3-labels", num_labels=3),
     _xlmr("xlmr-relu", hidden_act="relu", num_hidden_layers=2),
     _xlmr(
@@ -228,6 +240,7 @@ _distilbert = _family(
 )
 DISTILBERT = [
     _distilbert("distilbert-base", hub="DistilBERT rerankers"),
+    _distilbert("distilbert-gelu-tail", gelu_tail=True),
     _distilbert("distilbert-relu-3-labels", activation="relu", num_labels=3),
     _distilbert("distilbert-sinusoidal", sinusoidal_pos_embds=True),
 ]
@@ -281,6 +294,7 @@ _albert = _family(
 )
 ALBERT = [
     _albert("albert-base", hub="ALBERT rerankers"),
+    _albert("albert-gelu-tail", gelu_tail=True),
     _albert("albert-groups", num_hidden_groups=2, inner_group_num=2, num_hidden_layers=4),
     _albert("albert-gelu-3-labels", hidden_act="gelu", num_labels=3),
 ]
@@ -341,6 +355,8 @@ DEBERTA_V2 = [
         max_length=512,
         num_hidden_layers=2,
     ),
+    _deberta2("deberta-v3-gelu-tail", gelu_tail=True),
+    _deberta2("deberta-v3-epsilon", embedding_std=1e-3),
     _deberta2("deberta-v2-separate-keys", share_att_key=False, norm_rel_ebd="none"),
     _deberta2(
         "deberta-v2-absolute", position_biased_input=True, type_vocab_size=2, position_buckets=-1
@@ -380,6 +396,8 @@ MODERNBERT = [
     _modernbert(
         "modernbert-3-labels", num_labels=3, local_attention=8, hidden_activation="gelu_new"
     ),
+    _modernbert("modernbert-gelu-tail", mlp_bias=True, gelu_tail=True),
+    _modernbert("modernbert-epsilon", embedding_std=1e-3),
     _modernbert("modernbert-bf16", "bf16"),
     _modernbert("modernbert-old-rope", "modernbert-old-rope"),
 ]

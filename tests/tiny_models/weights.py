@@ -8,6 +8,7 @@ from the identity, and a head scaled until the logits of ordinary pairs spread b
 from __future__ import annotations
 
 import math
+import re
 
 import texts
 import torch
@@ -29,9 +30,12 @@ _QUERY_KEY = (
     "in_proj",
 )
 _SHARPEN = 1.75
+#: Endings of the names of the projections before and after an activation function.
+_BEFORE_ACTIVATION = ("intermediate.dense", "lin1", "ffn", "mlp.Wi")
+_AFTER_ACTIVATION = ("[0-9].output.dense", "lin2", "ffn_output", "mlp.Wo")
 
 
-def randomise(model: nn.Module, seed: int) -> None:
+def randomise(model: nn.Module, seed: int, embedding_std: float = 1.0) -> None:
     """Draw every parameter of `model` anew."""
     draw = torch.Generator().manual_seed(seed)
 
@@ -50,7 +54,7 @@ def randomise(model: nn.Module, seed: int) -> None:
                     identity = 0.0 if "Gemma" in type(module).__name__ else 1.0
                     drawn = uniform(parameter, identity if key == "weight" else 0.0)
                 elif isinstance(module, nn.Embedding):
-                    drawn = normal(parameter, 1.0)
+                    drawn = normal(parameter, embedding_std)
                 elif parameter.ndim == 1:
                     drawn = normal(parameter, 0.1)
                 else:
@@ -59,6 +63,23 @@ def randomise(model: nn.Module, seed: int) -> None:
                     if any(part in path for part in _QUERY_KEY):
                         drawn *= _SHARPEN
                 parameter.copy_(drawn)
+
+
+def lean_on_the_tail(model: nn.Module) -> None:
+    """Move the inputs of GELU to around -2.5, where its approximations differ by a few percent."""
+    seen = set()
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if not isinstance(module, nn.Linear):
+                continue
+            if any(re.search(part + "$", name) for part in _BEFORE_ACTIVATION):
+                module.weight *= 0.5
+                module.bias -= 2.5
+                seen.add("before")
+            elif any(re.search(part + "$", name) for part in _AFTER_ACTIVATION):
+                module.weight *= 20
+                seen.add("after")
+    assert seen == {"before", "after"}, seen
 
 
 def calibrate(cross_encoder, head: nn.Linear, rows: tuple[int, int] | None = None) -> None:
