@@ -41,3 +41,19 @@ def reference(zoo):
         return loaded[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def ours(zoo):
+    """Load a model directory with `cherche_rs.CrossEncoder`."""
+    import cherche_rs
+
+    loaded = {}
+
+    def get(name: str, **options):
+        key = (name, *sorted(options.items()))
+        if key not in loaded:
+            loaded[key] = cherche_rs.CrossEncoder(str(zoo.path(name)), device="cpu", **options)
+        return loaded[key]
+
+    return get

@@ -492,3 +492,24 @@ MINILM = Spec(
 )
 SPECS[MINILM.name] = MINILM
 FAMILIES = list(dict.fromkeys(spec.family for spec in SPECS.values()))
+
+#: Families the engine does not run yet. Each must be refused by name (`test_families.py`), so that
+#: a family that starts to run has to leave this list and enter the parity tests.
+NOT_BUILT = frozenset(
+    {
+        "camembert",
+        "distilbert",
+        "electra",
+        "mpnet",
+        "albert",
+        "deberta",
+        "deberta-v2",
+        "modernbert",
+        "modernbert-modules",
+        "qwen2",
+        "qwen3",
+        "llama",
+        "gemma",
+    }
+)
+BUILT = [name for name, spec in SPECS.items() if spec.family not in NOT_BUILT]
