@@ -12,5 +12,5 @@ _ONE_OF_EACH = {spec.family: name for name, spec in reversed(SPECS.items())}
 @pytest.mark.parametrize("family", sorted(NOT_BUILT))
 def test_unbuilt_family_is_refused_by_name(zoo, family):
     name = _ONE_OF_EACH[family]
-    with pytest.raises(ValueError, match="(?i)supported"):
+    with pytest.raises(ValueError, match=r"(?i)supported"):
         cherche_rs.CrossEncoder(str(zoo.path(name)))

@@ -1,4 +1,4 @@
-"""Same directory, same pairs, same logits as sentence-transformers, for every model of the catalogue."""
+"""Same directory, same pairs, same logits as sentence-transformers, for every model we list."""
 
 from __future__ import annotations
 
