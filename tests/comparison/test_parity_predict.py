@@ -115,5 +115,5 @@ def test_rank_keeps_the_order_of_ties(ours):
 
 
 def test_rank_needs_one_label(ours):
-    with pytest.raises(ValueError, match="num_labels"):
+    with pytest.raises(ValueError, match="label"):
         ours("bert-relu-3-labels").rank("q", ["d"])
