@@ -8,6 +8,7 @@ pub mod element;
 pub mod embed;
 pub mod math;
 pub mod norm;
+pub mod position;
 
 /// Lanes of the widest vector register we compile for (f32 in AVX-512).
 pub const LANES: usize = 16;

@@ -2,6 +2,7 @@
 
 use super::Architecture;
 use super::bert::config::{BertConfig, DistilBertConfig, Kind};
+use super::deberta::DebertaConfig;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +19,8 @@ pub enum Family {
     Distilbert(DistilBertConfig),
     Mpnet(BertConfig),
     Albert(BertConfig),
+    Deberta(DebertaConfig),
+    DebertaV2(DebertaConfig),
 }
 
 /// The `model_type` values [`Family`] understands, for messages.
@@ -30,6 +33,8 @@ pub const SUPPORTED: &[&str] = &[
     "distilbert",
     "mpnet",
     "albert",
+    "deberta",
+    "deberta-v2",
 ];
 
 impl Family {
@@ -43,6 +48,7 @@ impl Family {
             | Family::Mpnet(c)
             | Family::Albert(c) => c,
             Family::Distilbert(c) => c,
+            Family::Deberta(c) | Family::DebertaV2(c) => c,
         }
     }
 
@@ -55,7 +61,8 @@ impl Family {
             Family::Electra(c) => c.kind = Kind::Electra,
             Family::Mpnet(c) => c.kind = Kind::Mpnet,
             Family::Albert(c) => c.kind = Kind::Albert,
-            Family::Bert(_) | Family::Distilbert(_) => {}
+            Family::Deberta(c) => c.first = true,
+            Family::Bert(_) | Family::Distilbert(_) | Family::DebertaV2(_) => {}
         }
         self
     }

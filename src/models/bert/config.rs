@@ -3,7 +3,7 @@
 use super::Bert;
 use crate::error::{Error, Result};
 use crate::models::head::Head;
-use crate::models::layers::Activation;
+use crate::models::layers::{Activation, PostNormNames};
 use crate::models::weights::Scope;
 use crate::models::{Architecture, Body};
 use serde::Deserialize;
@@ -16,11 +16,7 @@ pub struct Names {
     pub query: &'static str,
     pub key: &'static str,
     pub value: &'static str,
-    pub attention_out: &'static str,
-    pub attention_norm: &'static str,
-    pub inner: &'static str,
-    pub outer: &'static str,
-    pub outer_norm: &'static str,
+    pub rest: PostNormNames,
 }
 
 const BERT: Names = Names {
@@ -29,11 +25,7 @@ const BERT: Names = Names {
     query: "attention.self.query",
     key: "attention.self.key",
     value: "attention.self.value",
-    attention_out: "attention.output.dense",
-    attention_norm: "attention.output.LayerNorm",
-    inner: "intermediate.dense",
-    outer: "output.dense",
-    outer_norm: "output.LayerNorm",
+    rest: PostNormNames::BERT,
 };
 const MPNET: Names = Names {
     family: "MPNet",
@@ -41,9 +33,11 @@ const MPNET: Names = Names {
     query: "attention.attn.q",
     key: "attention.attn.k",
     value: "attention.attn.v",
-    attention_out: "attention.attn.o",
-    attention_norm: "attention.LayerNorm",
-    ..BERT
+    rest: PostNormNames {
+        attention_out: "attention.attn.o",
+        attention_norm: "attention.LayerNorm",
+        ..PostNormNames::BERT
+    },
 };
 const ALBERT: Names = Names {
     family: "ALBERT",
@@ -51,11 +45,13 @@ const ALBERT: Names = Names {
     query: "attention.query",
     key: "attention.key",
     value: "attention.value",
-    attention_out: "attention.dense",
-    attention_norm: "attention.LayerNorm",
-    inner: "ffn",
-    outer: "ffn_output",
-    outer_norm: "full_layer_layer_norm",
+    rest: PostNormNames {
+        attention_out: "attention.dense",
+        attention_norm: "attention.LayerNorm",
+        inner: "ffn",
+        outer: "ffn_output",
+        outer_norm: "full_layer_layer_norm",
+    },
 };
 const DISTILBERT: Names = Names {
     family: "DistilBERT",
@@ -63,11 +59,13 @@ const DISTILBERT: Names = Names {
     query: "attention.q_lin",
     key: "attention.k_lin",
     value: "attention.v_lin",
-    attention_out: "attention.out_lin",
-    attention_norm: "sa_layer_norm",
-    inner: "ffn.lin1",
-    outer: "ffn.lin2",
-    outer_norm: "output_layer_norm",
+    rest: PostNormNames {
+        attention_out: "attention.out_lin",
+        attention_norm: "sa_layer_norm",
+        inner: "ffn.lin1",
+        outer: "ffn.lin2",
+        outer_norm: "output_layer_norm",
+    },
 };
 
 /// Everything the forward pass needs to know of a family and its sizes.

@@ -4,7 +4,7 @@
 
 pub mod config;
 
-use super::layers::{Activation, Attention, DistanceBias, Embedding, Linear, Norm};
+use super::layers::{Attention, DistanceBias, Embedding, Linear, Norm, PostNorm};
 use super::packed::{Packed, Wanted};
 use super::weights::Scope;
 use super::{Body, Facts, Watch};
@@ -29,12 +29,7 @@ struct Layer {
     key: Linear,
     value: Linear,
     attention: Attention,
-    attention_out: Linear,
-    attention_norm: Norm,
-    inner: Linear,
-    activation: Activation,
-    outer: Linear,
-    outer_norm: Norm,
+    rest: PostNorm,
 }
 
 impl Bert {
@@ -150,14 +145,12 @@ impl Body for Bert {
 impl Layer {
     fn load(plan: &Plan, scope: &Scope<'_>) -> Result<Self> {
         let names = &plan.names;
-        let linear =
-            |name: &str, inputs, outputs| Linear::load_with(&scope.at(name), inputs, outputs, true);
-        let norm = |name: &str| Norm::layer(&scope.at(name), plan.width, plan.eps);
+        let linear = |name: &str| Linear::load_with(&scope.at(name), plan.width, plan.width, true);
         let head_dim = plan.width as usize / plan.heads;
         Ok(Layer {
-            query: linear(names.query, plan.width, plan.width)?,
-            key: linear(names.key, plan.width, plan.width)?,
-            value: linear(names.value, plan.width, plan.width)?,
+            query: linear(names.query)?,
+            key: linear(names.key)?,
+            value: linear(names.value)?,
             attention: Attention::new(
                 Geometry {
                     heads: plan.heads,
@@ -169,12 +162,14 @@ impl Layer {
                 },
                 scope.weights(),
             ),
-            attention_out: linear(names.attention_out, plan.width, plan.width)?,
-            attention_norm: norm(names.attention_norm)?,
-            inner: linear(names.inner, plan.width, plan.inner_width)?,
-            activation: plan.activation,
-            outer: linear(names.outer, plan.inner_width, plan.width)?,
-            outer_norm: norm(names.outer_norm)?,
+            rest: PostNorm::load(
+                scope,
+                &names.rest,
+                plan.width,
+                plan.inner_width,
+                plan.activation,
+                plan.eps,
+            )?,
         })
     }
 
@@ -193,11 +188,6 @@ impl Layer {
             Some(bias) => self.attention.forward(&q, &k, &v, spans, bias)?,
             None => self.attention.forward(&q, &k, &v, spans, &NoBias)?,
         };
-        let attended = self
-            .attention_norm
-            .forward_residual(self.attention_out.forward(&context)?, queries)?;
-        let inner = self.inner.forward_act(&attended, self.activation)?;
-        self.outer_norm
-            .forward_residual(self.outer.forward(&inner)?, &attended)
+        self.rest.forward(&context, queries)
     }
 }

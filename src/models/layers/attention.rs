@@ -19,6 +19,21 @@ impl ScoreBias for NoBias {
     }
 }
 
+/// Rows of every sequence, `count` each: padding repeats the last row of its sequence, and is masked.
+pub(super) fn padded_rows(
+    spans: &[Span],
+    count: usize,
+    of: impl Fn(&Span) -> std::ops::Range<usize>,
+) -> Vec<i64> {
+    (spans.iter())
+        .flat_map(|span| {
+            let range = of(span);
+            let last = range.end.saturating_sub(1);
+            (0..count).map(move |i| (range.start + i).min(last) as i64)
+        })
+        .collect()
+}
+
 /// Attention of one layer, on the path of its activations.
 pub struct Attention {
     geometry: Geometry,
@@ -92,15 +107,7 @@ impl Attention {
                       heads: usize,
                       count: usize,
                       of: &dyn Fn(&Span) -> std::ops::Range<usize>| {
-            // Padding repeats the last row of its sequence; the mask hides it.
-            let at: Vec<i64> = spans
-                .iter()
-                .flat_map(|s| {
-                    let range = of(s);
-                    let last = range.end.saturating_sub(1);
-                    (0..count).map(move |i| (range.start + i).min(last) as i64)
-                })
-                .collect();
+            let at = padded_rows(spans, count, of);
             rows.f_index_select(0, &index(&at, device))?
                 .f_view([batch, count as i64, heads as i64, head_dim as i64])?
                 .f_transpose(1, 2)

@@ -2,7 +2,7 @@
 
 use super::Activation;
 use crate::error::Result;
-use crate::models::weights::Scope;
+use crate::models::weights::{Scope, Weights};
 use crate::torch::Frozen;
 use crate::torch::dispatcher::{Argument, call};
 use tch::{Device, Kind, Tensor};
@@ -38,20 +38,20 @@ impl Linear {
         let bias = bias
             .then(|| scope.get("bias", &[outputs], dtype))
             .transpose()?;
-        Self::new(weight, bias, scope.weights().shared())
+        Self::new(weight, bias, scope.weights())
     }
 
-    /// A layer over given tensors; `shared` keeps the weight where it is.
-    pub fn new(weight: Frozen, bias: Option<Frozen>, shared: bool) -> Result<Self> {
-        let on_cpu = weight.device() == Device::Cpu;
-        if !on_cpu || !matches!(weight.kind(), Kind::Float | Kind::BFloat16) || !onednn() {
+    /// A layer over tensors made from those of `weights`.
+    pub fn new(weight: Frozen, bias: Option<Frozen>, weights: &Weights) -> Result<Self> {
+        let native = weight.device() == Device::Cpu && weights.native_kernels();
+        if !native || !matches!(weight.kind(), Kind::Float | Kind::BFloat16) || !onednn() {
             return Ok(Linear {
                 weight,
                 bias,
                 product: Product::Torch,
             });
         }
-        let weight = if shared {
+        let weight = if weights.shared() {
             weight
         } else {
             Frozen::new(call(

@@ -9,6 +9,8 @@ mod distance;
 mod embedding;
 mod linear;
 mod norm;
+mod position;
+mod post_norm;
 
 pub use activation::Activation;
 pub use attention::{Attention, ScoreBias};
@@ -16,6 +18,8 @@ pub use distance::{DistanceBias, distances};
 pub use embedding::Embedding;
 pub use linear::Linear;
 pub use norm::Norm;
+pub use position::{PositionProducts, PositionTable, Positions};
+pub use post_norm::{PostNorm, PostNormNames};
 
 use crate::kernels::element::Element;
 use crate::models::weights::Weights;
