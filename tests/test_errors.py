@@ -90,9 +90,9 @@ def test_roberta_has_two_positions_less_than_its_table(zoo):
 @pytest.mark.parametrize("limit", [0, -1, 2, 2.5, "64", True])
 def test_max_length_that_is_no_length(zoo, limit):
     with pytest.raises((ValueError, TypeError), match="max_length"):
-        cherche_rs.CrossEncoder(
-            str(zoo.path("bert-base")), device="cpu", max_length=limit
-        ).predict([PAIR])
+        cherche_rs.CrossEncoder(str(zoo.path("bert-base")), device="cpu", max_length=limit).predict(
+            [PAIR]
+        )
 
 
 def test_max_length_set_later_is_checked_too(zoo):
