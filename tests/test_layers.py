@@ -12,7 +12,7 @@ PYTHON = ROOT / "python" / "cherche_rs"
 
 #: What retrieval may use although more lies below it: it knows nothing of libtorch.
 RETRIEVE_MAY_USE = {"pool", "error"}
-#: Files of src/models that every architecture may use; the others are architectures.
+#: What every architecture in src/models may use; the others there are architectures.
 SHARED_BY_ARCHITECTURES = {"mod", "config", "head", "layers", "packed", "weights"}
 PIPELINE = {"compose", "retrieve", "rank", "evaluate"}
 MODELS = {"encoders", "cross_encoder", "in_memory", "activations", "hub", "_core"}
@@ -104,12 +104,15 @@ def test_retrieval_knows_no_torch():
 
 
 def test_architectures_do_not_import_each_other():
-    names = {file.stem for file in (RUST / "models").glob("*.rs")} - SHARED_BY_ARCHITECTURES
+    models = RUST / "models"
+    names = {part_of(file, models) for file in models.rglob("*.rs")} - SHARED_BY_ARCHITECTURES
     assert "bert" in names
-    for name in names:
-        code = code_of(RUST / "models" / f"{name}.rs")
-        siblings = set(re.findall(r"\b(?:super|crate::models)::(\w+)", code)) & names - {name}
-        assert not siblings, f"{name}.rs uses {sorted(siblings)}"
+    for file in models.rglob("*.rs"):
+        depth = len(file.relative_to(models).parts) - (file.name == "mod.rs")
+        root = rf"(?:crate::models|{'::'.join(['super'] * depth)})"
+        used = set(re.findall(rf"\b(?<!::){root}::(\w+)", code_of(file)))
+        own = part_of(file, models)
+        assert own in {"mod", "config"} or not used & names - {own}, f"{file} uses {sorted(used)}"
 
 
 @pytest.mark.parametrize("part", sorted(FORBIDDEN))
