@@ -1,7 +1,7 @@
 """Make the committed models and the numbers the reference gives for them.
 
-Run from the root of the repository: ``python tests/golden/make_models.py``. The models let the engine
-be checked where transformers is not installed; `tests/comparison` checks far more of them live.
+Run from the root of the repository: ``python tests/golden/make_models.py``. The models let the
+engine be checked where transformers is not installed; `tests/comparison` checks far more, live.
 """
 
 from __future__ import annotations

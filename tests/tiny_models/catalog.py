@@ -498,8 +498,6 @@ FAMILIES = list(dict.fromkeys(spec.family for spec in SPECS.values()))
 #: parity tests.
 FAMILIES_NOT_BUILT = frozenset(
     {
-        "deberta",
-        "deberta-v2",
         "modernbert",
         "modernbert-modules",
         "qwen2",
@@ -517,6 +515,8 @@ FORMS_NOT_BUILT = frozenset(
         "roberta-vocab-merges",
         "roberta-bin",
         "xlmr-bin",
+        "deberta-bin",
+        "deberta-v3-bin",
     }
 )
 BUILT = [
