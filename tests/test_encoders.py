@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import types
 import weakref
 
 import numpy as np
@@ -241,9 +242,14 @@ def test_a_changed_predict_is_called(reference, native_calls):
         def predict(self, pairs, **options):
             return [float(len(text)) for _, text in pairs]
 
-    changed = copy.copy(model)
-    changed.__class__ = Changed
-    for form in (changed, changed.predict):
+    def predict(self, pairs, **options):
+        return Changed.predict(self, pairs)
+
+    of_class, of_instance = copy.copy(model), copy.copy(model)
+    of_class.__class__ = Changed
+    of_instance.predict = types.MethodType(predict, of_instance)
+    forms = (of_class, of_class.predict, of_instance, types.MethodType(predict, model))
+    for form in (*forms, of_instance.predict):
         answer = rank.CrossEncoder(on="text", encoder=form)("q", DOCUMENTS, k=1)
         assert answer[0]["similarity"] == max(len(document["text"]) for document in DOCUMENTS)
     assert native_calls == []
@@ -309,6 +315,18 @@ def test_pickle(form, protocol, zoo, theirs):
 def test_deepcopy(form, zoo, theirs):
     ranker = rank.CrossEncoder(on="text", encoder=FORMS[form](zoo.path(MODEL), theirs), k=3)
     assert copy.deepcopy(ranker)("q", DOCUMENTS) == ranker("q", DOCUMENTS)
+
+
+def test_a_copy_reads_the_weights_of_its_own_model(reference):
+    import torch
+
+    ranker = rank.CrossEncoder(on="text", encoder=reference(MODEL))
+    before = ranker("q", DOCUMENTS)
+    twin = copy.deepcopy(ranker)
+    with torch.no_grad():
+        twin.encoder.model.classifier.bias.add_(1.0)
+    assert twin("q", DOCUMENTS) != before
+    assert ranker("q", DOCUMENTS) == before
 
 
 def test_one_ranker_from_many_threads(zoo, expected):

@@ -104,18 +104,18 @@ def function(encoder: Any) -> Callable[[list[tuple[str, str]]], Any]:
 def predictor(encoder: Any) -> Any:
     """Return the model behind an encoder: itself, or the owner of a bound ``predict``.
 
-    None where ``predict`` is not the method of our class or sentence-transformers' (a subclass may
-    change it): such an encoder has to be called.
+    None where ``predict`` is not the method of our class or sentence-transformers' (a subclass or
+    an instance may change it): such an encoder has to be called.
     """
     model = getattr(encoder, "__self__", encoder)
     called = getattr(encoder, "__func__", None)
-    if called is not None and getattr(called, "__name__", "") != "predict":
+    if "predict" in getattr(model, "__dict__", ()):
         return None
     for cls in type(model).__mro__:
         if "predict" in vars(cls):
-            ours = cls.__module__.partition(".")[0] in ("cherche_rs", "sentence_transformers")
+            known = cls.__module__.partition(".")[0] in ("cherche_rs", "sentence_transformers")
             unchanged = called is None or called is vars(cls)["predict"]
-            return model if ours and unchanged else None
+            return model if known and unchanged else None
     return None
 
 
