@@ -143,6 +143,23 @@ def test_their_settings_are_kept(zoo, reference):
             assert_same_scores(other, wanted)
 
 
+def test_settings_changed_later_are_followed(reference, native_calls):
+    import torch
+
+    model = copy.deepcopy(reference(MODEL))
+    ranker = rank.CrossEncoder(on="text", encoder=model.predict)
+    called = rank.CrossEncoder(on="text", encoder=lambda pairs: model.predict(pairs))
+    seen = [ranker(QUERIES, LISTS)]
+    model.max_seq_length = 12
+    assert_same_scores(ranker(QUERIES, LISTS), called(QUERIES, LISTS))
+    seen.append(ranker(QUERIES, LISTS))
+    model.activation_fn = torch.nn.Identity()
+    assert_same_scores(ranker(QUERIES, LISTS), called(QUERIES, LISTS))
+    seen.append(ranker(QUERIES, LISTS))
+    assert seen[0] != seen[1] != seen[2]
+    assert len(native_calls) == 5
+
+
 def test_their_weights_are_not_copied(zoo, reference):
     import torch
 

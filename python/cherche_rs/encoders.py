@@ -119,6 +119,15 @@ def predictor(encoder: Any) -> Any:
     return None
 
 
+def settings(encoder: Any) -> tuple[Any, ...] | None:
+    """Return what may be set on a model of sentence-transformers after a ranker was made of it."""
+    model = predictor(encoder)
+    if model is None or not is_sentence_transformer(model):
+        return None
+    length = "max_seq_length" if hasattr(model, "max_seq_length") else "max_length"
+    return getattr(model, length), model.activation_fn, str(model.device)
+
+
 def is_sentence_transformer(model: Any) -> bool:
     """Tell whether a model is a ``sentence_transformers.CrossEncoder``."""
     return any(

@@ -68,17 +68,21 @@ class CrossEncoder(RankerOperators):
     @encoder.setter
     def encoder(self, encoder: Any) -> None:
         self._encoder = encoders.load(encoder)
-        self._native = encoders.native(self._encoder)
+        self._resolve()
         if self._native is None:
             encoders.function(self._encoder)  # refuses what cannot be called
 
+    def _resolve(self) -> None:
+        self._settings = encoders.settings(self._encoder)
+        self._native = encoders.native(self._encoder)
+
     def __getstate__(self) -> dict[str, Any]:
         # The native model is made anew from the encoder: it may share the encoder's memory.
-        return {**vars(self), "_native": None}
+        return {**vars(self), "_native": None, "_settings": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._native = encoders.native(self._encoder)
+        self._resolve()
 
     def __repr__(self) -> str:
         return f"Cross-encoder\n\ton: {', '.join(self.on)}"
@@ -180,6 +184,8 @@ class CrossEncoder(RankerOperators):
         """Return one score for each pair."""
         name = f"{self.__class__.__name__} ranker"
         size = positive("batch_size", batch_size)
+        if self._settings != encoders.settings(self._encoder):
+            self._resolve()
         if self._native is not None:
             # One call: the engine sorts all pairs by length before it cuts its own batches.
             show = name if tqdm_bar else False
