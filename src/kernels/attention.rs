@@ -1,15 +1,16 @@
 //! Softmax attention over packed sequences: no padding, no score matrix in memory.
 //!
-//! Per sequence and head, keys are transposed and values copied into contiguous scratch, then blocks of
-//! [`BLOCK`] queries go through scores, bias, softmax and the weighted sum while everything is in
+//! Per sequence and head, keys are transposed and values copied into contiguous scratch, then blocks
+//! of [`BLOCK`] queries go through scores, bias, softmax and the weighted sum while everything is in
 //! cache (the blocking idea of Rabe & Staats 2021; whole rows of scores fit L1, so the softmax
 //! needs no rescaling).
 
+use super::LANES;
 use super::element::Element;
-use super::{LANES, math, multiversion};
+use super::simd::{Simd, exp, fold, simd_dispatch};
 use std::ops::Range;
 
-/// Queries handled together: their accumulators fill half the AVX-512 registers.
+/// Queries handled together: with two vectors each, their sums fill half the AVX-512 registers.
 const BLOCK: usize = 8;
 
 /// Geometry of one attention layer.
@@ -58,7 +59,7 @@ pub struct Span {
     pub first_query: usize,
 }
 
-multiversion! {
+simd_dispatch! {
     /// `out[i] = softmax(scale * q[i] . k + bias) . v` for every query row, head by head.
     ///
     /// `out` has `heads * head_dim` numbers a row and one row per query row.
@@ -68,8 +69,25 @@ multiversion! {
     ) = body
 }
 
+/// The working memory of one call.
+struct Scratch {
+    /// Keys of one head, transposed: `[dim, padded length]`.
+    keys: Vec<f32>,
+    /// Values of one head: `[length, padded dim]`.
+    values: Vec<f32>,
+    /// A block of scaled queries, transposed: `[dim, BLOCK]`.
+    queries: Vec<f32>,
+    /// Scores, then weights: `[BLOCK, padded length]`.
+    scores: Vec<f32>,
+    /// Outputs: `[BLOCK, padded dim]`.
+    sums: Vec<f32>,
+}
+
+/// # Safety
+/// The CPU must have the instruction set `S`.
 #[inline(always)]
-fn body<T: Element, B: Bias>(
+#[allow(clippy::too_many_arguments)]
+unsafe fn body<S: Simd, T: Element, B: Bias>(
     q: Rows<'_, T>,
     k: Rows<'_, T>,
     v: Rows<'_, T>,
@@ -83,11 +101,13 @@ fn body<T: Element, B: Bias>(
     let group = geometry.heads / geometry.kv_heads;
     let longest = spans.iter().map(|s| s.keys.len()).max().unwrap_or(0);
     let padded_longest = longest.next_multiple_of(LANES);
-    let mut keys = vec![0f32; dim * padded_longest];
-    let mut values = vec![0f32; longest * padded_dim];
-    let mut queries = vec![0f32; dim * BLOCK];
-    let mut scores = vec![0f32; BLOCK * padded_longest];
-    let mut sums = vec![0f32; BLOCK * padded_dim];
+    let mut scratch = Scratch {
+        keys: vec![0f32; dim * padded_longest],
+        values: vec![0f32; longest * padded_dim],
+        queries: vec![0f32; dim * BLOCK],
+        scores: vec![0f32; BLOCK * padded_longest],
+        sums: vec![0f32; BLOCK * padded_dim],
+    };
 
     for (sequence, span) in spans.iter().enumerate() {
         let length = span.keys.len();
@@ -97,10 +117,10 @@ fn body<T: Element, B: Bias>(
         let padded = length.next_multiple_of(LANES);
         for kv_head in 0..geometry.kv_heads {
             let column = kv_head * dim;
-            transpose(k, span.keys.clone(), column, dim, padded, &mut keys);
+            transpose(k, span.keys.clone(), column, dim, padded, &mut scratch.keys);
             for (j, row) in span.keys.clone().enumerate() {
                 let source = &v.data[row * v.stride + column..][..dim];
-                for (x, y) in values[j * padded_dim..].iter_mut().zip(source) {
+                for (x, y) in scratch.values[j * padded_dim..].iter_mut().zip(source) {
                     *x = y.to_f32();
                 }
             }
@@ -114,20 +134,27 @@ fn body<T: Element, B: Bias>(
                         let row = start + r.min(rows - 1);
                         let source = &q.data[row * q.stride + head * dim..][..dim];
                         for (p, x) in source.iter().enumerate() {
-                            queries[p * BLOCK + r] = x.to_f32() * geometry.scale;
+                            scratch.queries[p * BLOCK + r] = x.to_f32() * geometry.scale;
                         }
                     }
-                    product_qk(&queries, &keys, dim, padded, &mut scores);
-                    for r in 0..rows {
-                        let line = &mut scores[r * padded..(r + 1) * padded];
+                    let scores = &mut scratch.scores[..BLOCK * padded];
+                    // SAFETY: the caller's promise on S; sizes as Scratch states.
+                    unsafe { product_qk::<S>(&scratch.queries, &scratch.keys, dim, padded, scores) }
+                    for (r, line) in scores.chunks_exact_mut(padded).take(rows).enumerate() {
                         bias.add(sequence, head, position + r, &mut line[..length]);
                         let seen = visible(position + r, length, &geometry);
-                        softmax(line, seen);
+                        // SAFETY: as above; `padded` is a multiple of LANES.
+                        unsafe { softmax::<S>(line, seen) }
                     }
-                    product_pv(&scores, &values, length, padded, padded_dim, &mut sums);
+                    // SAFETY: as above.
+                    unsafe {
+                        let (values, sums) = (&scratch.values, &mut scratch.sums);
+                        product_pv::<S>(scores, values, length, padded, padded_dim, sums);
+                    }
                     for r in 0..rows {
                         let at = (start + r) * geometry.heads * dim + head * dim;
-                        for (x, y) in out[at..at + dim].iter_mut().zip(&sums[r * padded_dim..]) {
+                        let sums = &scratch.sums[r * padded_dim..];
+                        for (x, y) in out[at..at + dim].iter_mut().zip(sums) {
                             *x = T::from_f32(*y);
                         }
                     }
@@ -148,7 +175,7 @@ fn visible(query: usize, length: usize, geometry: &Geometry) -> Range<usize> {
     if geometry.causal {
         to = to.min(query + 1);
     }
-    from.min(length)..to
+    from.min(to)..to
 }
 
 /// `keys[p * padded + j] = k[j][p]`; columns past the length are zero.
@@ -163,65 +190,61 @@ fn transpose<T: Element>(
 ) {
     let length = rows.len();
     let first = rows.start;
-    // Tiles of 16 keys keep the scattered writes within a few cache lines.
-    for tile in (0..padded).step_by(LANES) {
-        for j in tile..tile + LANES {
-            if j < length {
-                let source = &k.data[(first + j) * k.stride + column..][..dim];
-                for (p, x) in source.iter().enumerate() {
-                    keys[p * padded + j] = x.to_f32();
-                }
-            } else {
-                for p in 0..dim {
-                    keys[p * padded + j] = 0.0;
-                }
-            }
+    for j in 0..length {
+        let source = &k.data[(first + j) * k.stride + column..][..dim];
+        for (x, line) in source.iter().zip(keys.chunks_exact_mut(padded)) {
+            line[j] = x.to_f32();
         }
+    }
+    for line in keys.chunks_exact_mut(padded).take(dim) {
+        line[length..].fill(0.0);
     }
 }
 
 /// `scores[r][j] = sum over p of queries[p][r] * keys[p][j]`.
 #[inline(always)]
-fn product_qk(queries: &[f32], keys: &[f32], dim: usize, padded: usize, scores: &mut [f32]) {
-    for column in (0..padded).step_by(LANES) {
-        let mut sums = [[0f32; LANES]; BLOCK];
-        for p in 0..dim {
-            let key: &[f32; LANES] = keys[p * padded + column..][..LANES].try_into().unwrap();
-            let query: &[f32; BLOCK] = queries[p * BLOCK..][..BLOCK].try_into().unwrap();
-            for r in 0..BLOCK {
-                for c in 0..LANES {
-                    sums[r][c] = query[r].mul_add(key[c], sums[r][c]);
-                }
+unsafe fn product_qk<S: Simd>(
+    queries: &[f32],
+    keys: &[f32],
+    dim: usize,
+    padded: usize,
+    scores: &mut [f32],
+) {
+    assert!(queries.len() >= dim * BLOCK && keys.len() >= dim * padded);
+    assert!(scores.len() >= BLOCK * padded && padded % LANES == 0);
+    let step = S::LANES * S::WIDE;
+    let mut column = 0;
+    while column < padded {
+        // SAFETY: sizes asserted above; a tile ends at `padded` at the latest.
+        unsafe {
+            let (q, k) = (queries.as_ptr(), keys.as_ptr().add(column));
+            let to = scores.as_mut_ptr().add(column);
+            if S::WIDE == 2 && column + step <= padded {
+                tile::<S, 2>(
+                    dim,
+                    |p, r| *q.add(p * BLOCK + r),
+                    |p| k.add(p * padded),
+                    to,
+                    padded,
+                );
+                column += step;
+            } else {
+                tile::<S, 1>(
+                    dim,
+                    |p, r| *q.add(p * BLOCK + r),
+                    |p| k.add(p * padded),
+                    to,
+                    padded,
+                );
+                column += S::LANES;
             }
         }
-        for (r, line) in sums.iter().enumerate() {
-            scores[r * padded + column..][..LANES].copy_from_slice(line);
-        }
-    }
-}
-
-/// Softmax over `seen`, zero elsewhere. A query that sees nothing gets all zeros.
-#[inline(always)]
-fn softmax(line: &mut [f32], seen: Range<usize>) {
-    line[..seen.start].fill(f32::NEG_INFINITY);
-    line[seen.end.max(seen.start)..].fill(f32::NEG_INFINITY);
-    let highest = math::max(line);
-    if highest == f32::NEG_INFINITY {
-        line.fill(0.0);
-        return;
-    }
-    for x in line.iter_mut() {
-        *x = math::exp(*x - highest);
-    }
-    let scale = 1.0 / math::sum(line);
-    for x in line.iter_mut() {
-        *x *= scale;
     }
 }
 
 /// `sums[r] = sum over j of weights[r][j] * values[j]`.
 #[inline(always)]
-fn product_pv(
+unsafe fn product_pv<S: Simd>(
     weights: &[f32],
     values: &[f32],
     length: usize,
@@ -229,19 +252,104 @@ fn product_pv(
     dim: usize,
     sums: &mut [f32],
 ) {
-    for column in (0..dim).step_by(LANES) {
-        let mut block = [[0f32; LANES]; BLOCK];
-        for j in 0..length {
-            let value: &[f32; LANES] = values[j * dim + column..][..LANES].try_into().unwrap();
-            for r in 0..BLOCK {
-                let weight = weights[r * padded + j];
-                for c in 0..LANES {
-                    block[r][c] = weight.mul_add(value[c], block[r][c]);
+    assert!(weights.len() >= BLOCK * padded && values.len() >= length * dim);
+    assert!(sums.len() >= BLOCK * dim && dim % LANES == 0 && length <= padded);
+    let step = S::LANES * S::WIDE;
+    let mut column = 0;
+    while column < dim {
+        // SAFETY: sizes asserted above; a tile ends at `dim` at the latest.
+        unsafe {
+            let (w, v) = (weights.as_ptr(), values.as_ptr().add(column));
+            let to = sums.as_mut_ptr().add(column);
+            if S::WIDE == 2 && column + step <= dim {
+                tile::<S, 2>(
+                    length,
+                    |j, r| *w.add(r * padded + j),
+                    |j| v.add(j * dim),
+                    to,
+                    dim,
+                );
+                column += step;
+            } else {
+                tile::<S, 1>(
+                    length,
+                    |j, r| *w.add(r * padded + j),
+                    |j| v.add(j * dim),
+                    to,
+                    dim,
+                );
+                column += S::LANES;
+            }
+        }
+    }
+}
+
+/// `BLOCK` rows by `N` vectors of a matrix product, kept in registers:
+/// `out[r * stride ..] = sum over i < depth of left(i, r) * right(i)[..]`.
+#[inline(always)]
+unsafe fn tile<S: Simd, const N: usize>(
+    depth: usize,
+    left: impl Fn(usize, usize) -> f32,
+    right: impl Fn(usize) -> *const f32,
+    out: *mut f32,
+    stride: usize,
+) {
+    // SAFETY: the caller's promise that the pointers cover the tile.
+    unsafe {
+        let mut sums = [[S::splat(0.0); N]; BLOCK];
+        for i in 0..depth {
+            let from = right(i);
+            let mut row = [S::splat(0.0); N];
+            for (c, x) in row.iter_mut().enumerate() {
+                *x = S::load(from.add(c * S::LANES));
+            }
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let factor = S::splat(left(i, r));
+                for (s, x) in sum.iter_mut().zip(row) {
+                    *s = S::fma(factor, x, *s);
                 }
             }
         }
-        for (r, line) in block.iter().enumerate() {
-            sums[r * dim + column..][..LANES].copy_from_slice(line);
+        for (r, sum) in sums.iter().enumerate() {
+            for (c, s) in sum.iter().enumerate() {
+                S::store(out.add(r * stride + c * S::LANES), *s);
+            }
+        }
+    }
+}
+
+/// Softmax over `seen`, zero elsewhere. A query that sees nothing gets all zeros.
+#[inline(always)]
+unsafe fn softmax<S: Simd>(line: &mut [f32], seen: Range<usize>) {
+    assert!(line.len() % LANES == 0);
+    if seen.is_empty() {
+        line.fill(0.0);
+        return;
+    }
+    // Only whole vectors around what is seen are touched; the rest weighs nothing.
+    let (from, to) = (seen.start / LANES * LANES, seen.end.next_multiple_of(LANES));
+    line[from..seen.start].fill(f32::NEG_INFINITY);
+    line[seen.end..to].fill(f32::NEG_INFINITY);
+    line[..from].fill(0.0);
+    line[to..].fill(0.0);
+    let active = &mut line[from..to];
+    // SAFETY: `active` is whole vectors long.
+    unsafe {
+        let mut highest = S::splat(f32::NEG_INFINITY);
+        for chunk in active.chunks_exact(S::LANES) {
+            highest = S::max(highest, S::load(chunk.as_ptr()));
+        }
+        let highest = S::splat(fold::<S>(highest, f32::max));
+        let mut total = S::splat(0.0);
+        for chunk in active.chunks_exact_mut(S::LANES) {
+            let weight = exp::<S>(S::sub(S::load(chunk.as_ptr()), highest));
+            total = S::add(total, weight);
+            S::store(chunk.as_mut_ptr(), weight);
+        }
+        let scale = S::splat(1.0 / fold::<S>(total, |a, b| a + b));
+        for chunk in active.chunks_exact_mut(S::LANES) {
+            let weight = S::mul(S::load(chunk.as_ptr()), scale);
+            S::store(chunk.as_mut_ptr(), weight);
         }
     }
 }

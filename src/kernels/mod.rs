@@ -6,9 +6,9 @@
 pub mod attention;
 pub mod element;
 pub mod embed;
-pub mod math;
 pub mod norm;
 pub mod position;
+pub mod simd;
 
 /// Lanes of the widest vector register we compile for (f32 in AVX-512).
 pub const LANES: usize = 16;
