@@ -8,6 +8,7 @@ pub mod element;
 pub mod embed;
 pub mod norm;
 pub mod position;
+pub mod rope;
 pub mod simd;
 
 /// Lanes of the widest vector register we compile for (f32 in AVX-512).

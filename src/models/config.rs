@@ -3,6 +3,8 @@
 use super::Architecture;
 use super::bert::config::{BertConfig, DistilBertConfig, Kind};
 use super::deberta::DebertaConfig;
+use super::decoder::{self, DecoderConfig};
+use super::modernbert::ModernBertConfig;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,6 +23,11 @@ pub enum Family {
     Albert(BertConfig),
     Deberta(DebertaConfig),
     DebertaV2(DebertaConfig),
+    Modernbert(ModernBertConfig),
+    Llama(DecoderConfig),
+    Qwen2(DecoderConfig),
+    Qwen3(DecoderConfig),
+    Gemma(DecoderConfig),
 }
 
 /// The `model_type` values [`Family`] understands, for messages.
@@ -35,6 +42,11 @@ pub const SUPPORTED: &[&str] = &[
     "albert",
     "deberta",
     "deberta-v2",
+    "modernbert",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gemma",
 ];
 
 impl Family {
@@ -49,6 +61,8 @@ impl Family {
             | Family::Albert(c) => c,
             Family::Distilbert(c) => c,
             Family::Deberta(c) | Family::DebertaV2(c) => c,
+            Family::Modernbert(c) => c,
+            Family::Llama(c) | Family::Qwen2(c) | Family::Qwen3(c) | Family::Gemma(c) => c,
         }
     }
 
@@ -62,7 +76,14 @@ impl Family {
             Family::Mpnet(c) => c.kind = Kind::Mpnet,
             Family::Albert(c) => c.kind = Kind::Albert,
             Family::Deberta(c) => c.first = true,
-            Family::Bert(_) | Family::Distilbert(_) | Family::DebertaV2(_) => {}
+            Family::Llama(c) => c.kind = decoder::Kind::Llama,
+            Family::Qwen2(c) => c.kind = decoder::Kind::Qwen2,
+            Family::Qwen3(c) => c.kind = decoder::Kind::Qwen3,
+            Family::Gemma(c) => c.kind = decoder::Kind::Gemma,
+            Family::Bert(_)
+            | Family::Distilbert(_)
+            | Family::DebertaV2(_)
+            | Family::Modernbert(_) => {}
         }
         self
     }

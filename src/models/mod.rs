@@ -6,8 +6,10 @@
 pub mod bert;
 pub mod config;
 pub mod deberta;
+pub mod decoder;
 pub mod head;
 pub mod layers;
+pub mod modernbert;
 pub mod packed;
 pub mod weights;
 

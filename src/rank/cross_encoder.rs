@@ -221,6 +221,13 @@ impl CrossEncoder {
             .iter()
             .map(|(a, b)| a + b + self.tokenizer.specials())
             .collect();
+        if lengths.contains(&0) {
+            return Err(Error::Input(format!(
+                "a pair of two empty texts cannot be scored: the tokenizer of this {} model puts no special \
+                 tokens around a pair, so there is nothing to read",
+                self.facts.family
+            )));
+        }
         let order = batch::longest_first(&lengths);
         let workers = if self.device == Device::Cpu {
             pool::threads()

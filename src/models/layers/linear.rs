@@ -41,6 +41,25 @@ impl Linear {
         Self::new(weight, bias, scope.weights())
     }
 
+    /// Part of a fused layer of `parts * outputs` outputs: those from `part * outputs` on.
+    pub fn load_part(
+        scope: &Scope<'_>,
+        inputs: i64,
+        outputs: i64,
+        (part, parts): (i64, i64),
+    ) -> Result<Self> {
+        let weights = scope.weights();
+        let rows = |name: &str, shape: &[i64]| -> Result<Frozen> {
+            let fused = scope.get(name, shape, weights.dtype())?;
+            Ok(Frozen::new(fused.f_narrow(0, part * outputs, outputs)?))
+        };
+        let weight = rows("weight", &[parts * outputs, inputs])?;
+        let bias = (scope.has("bias"))
+            .then(|| rows("bias", &[parts * outputs]))
+            .transpose()?;
+        Self::new(weight, bias, weights)
+    }
+
     /// A layer over tensors made from those of `weights`.
     pub fn new(weight: Frozen, bias: Option<Frozen>, weights: &Weights) -> Result<Self> {
         let native = weight.device() == Device::Cpu && weights.native_kernels();

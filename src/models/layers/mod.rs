@@ -11,6 +11,8 @@ mod linear;
 mod norm;
 mod position;
 mod post_norm;
+mod pre_norm;
+mod rope;
 
 pub use activation::Activation;
 pub use attention::{Attention, ScoreBias};
@@ -20,6 +22,8 @@ pub use linear::Linear;
 pub use norm::Norm;
 pub use position::{PositionProducts, PositionTable, Positions};
 pub use post_norm::{PostNorm, PostNormNames};
+pub use pre_norm::{PreNorm, PreNormStack};
+pub use rope::{Rope, RopeParameters};
 
 use crate::kernels::element::Element;
 use crate::models::weights::Weights;

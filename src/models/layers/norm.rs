@@ -26,9 +26,13 @@ impl Norm {
         Self::new(scope, width, eps, bias, Statistic::Layer)
     }
 
-    /// RMSNorm with `weight` `[width]`.
-    pub fn root_mean_square(scope: &Scope<'_>, width: i64, eps: f64) -> Result<Self> {
-        Self::new(scope, width, eps, None, Statistic::RootMeanSquare)
+    /// RMSNorm with `weight` `[width]`, stored less `offset` (Gemma: 1).
+    pub fn root_mean_square(scope: &Scope<'_>, width: i64, eps: f64, offset: f64) -> Result<Self> {
+        let mut norm = Self::new(scope, width, eps, None, Statistic::RootMeanSquare)?;
+        if offset != 0.0 {
+            norm.weight = Frozen::new(norm.weight.f_add_scalar(offset)?);
+        }
+        Ok(norm)
     }
 
     fn new(
@@ -50,6 +54,14 @@ impl Norm {
     /// The norm of `x`, computed in its memory.
     pub fn forward(&self, x: Tensor) -> Result<Tensor> {
         self.forward_sum(x, None)
+    }
+
+    /// The norm of `x`, which is kept.
+    pub fn forward_copy(&self, x: &Tensor) -> Result<Tensor> {
+        match self.path {
+            Path::Kernels => self.forward(x.f_alias_copy()?),
+            Path::Torch => self.forward(x.shallow_clone()),
+        }
     }
 
     /// The norm of `x + residual`, computed in the memory of `x`.
