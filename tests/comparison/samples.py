@@ -10,10 +10,12 @@ from tiny_models.catalog import SPECS
 def pairs_for(name: str) -> list[tuple[str, str]]:
     """Pairs the reference can score with model `name`."""
     kind = SPECS[name].kind
+    decoder = "num_key_value_heads" in SPECS[name].config
     if kind == "minilm":
         # A real model is a thousand times larger: fewer and shorter texts.
         return texts.nasty_pairs() + texts.random_pairs(8)
-    pairs = texts.all_pairs()
+    # Decoders put no special tokens around a pair: of two empty texts nothing is left to score.
+    pairs = [pair for pair in texts.all_pairs() if any(pair) or not decoder]
     if kind == "yes-no-bare":
         # Nothing at all cannot be scored by a language model's last token.
         return [pair for pair in pairs if pair[1].strip()]
