@@ -6,6 +6,15 @@ _libtorch.load()
 
 from . import compose, evaluate, rank, retrieve, utils  # noqa: E402
 from ._core import __version__  # noqa: E402
-from .cross_encoder import CrossEncoder  # noqa: E402
+from .cross_encoder import CrossEncoder, TruncationWarning  # noqa: E402
 
-__all__ = ["CrossEncoder", "__version__", "compose", "evaluate", "rank", "retrieve", "utils"]
+__all__ = [
+    "CrossEncoder",
+    "TruncationWarning",
+    "__version__",
+    "compose",
+    "evaluate",
+    "rank",
+    "retrieve",
+    "utils",
+]

@@ -7,10 +7,42 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SUPPORTED_MODEL_TYPES", "CrossEncoder", "__version__"]
+__all__ = ["SUPPORTED_MODEL_TYPES", "CrossEncoder", "Report", "__version__"]
 
 __version__: str
 SUPPORTED_MODEL_TYPES: list[str]
+
+@final
+class Report:
+    """What scoring pairs takes, and what they lose to `max_length`."""
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs."""
+
+    @property
+    def texts(self) -> int:
+        """Distinct texts, each of which is tokenised once."""
+
+    @property
+    def sequences(self) -> int:
+        """Sequences the model reads: one for each distinct pair, or for each window of one."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens the model reads, special tokens included."""
+
+    @property
+    def lost_tokens(self) -> NDArray[np.int64]:
+        """Tokens of each pair that the model does not read, of shape (n_pairs,)."""
+
+    @property
+    def truncated_pairs(self) -> int:
+        """Number of pairs that lose tokens."""
+
+    @property
+    def truncated_tokens(self) -> int:
+        """Number of tokens all pairs lose together."""
 
 @final
 class CrossEncoder:
@@ -22,8 +54,12 @@ class CrossEncoder:
         device: str = "cpu",
         dtype: str = "float32",
         native_kernels: bool = True,
+        tokenizer_overrides: str | None = None,
     ) -> CrossEncoder:
-        """Load a directory; without `native_kernels` libtorch's operators do everything."""
+        """Load a directory; without `native_kernels` libtorch's operators do everything.
+
+        `tokenizer_overrides` is JSON that counts in place of tokenizer_config.json's entries.
+        """
 
     @staticmethod
     def from_memory(
@@ -43,14 +79,31 @@ class CrossEncoder:
         pairs: list[Any],
         max_length: int,
         truncation: str = "longest_first",
+        long_documents: str = "truncate",
+        stride: int | None = None,
         progress: Callable[[int], Any] | None = None,
-    ) -> tuple[NDArray[np.float32], int, int]:
-        """Return logits (pairs, labels), the pairs truncated, and the tokens they lost."""
+    ) -> tuple[NDArray[np.float32], Report]:
+        """Return logits of shape (pairs, labels), and what was read and lost."""
+
+    def report(
+        self,
+        pairs: list[Any],
+        max_length: int,
+        truncation: str = "longest_first",
+        long_documents: str = "truncate",
+        stride: int | None = None,
+    ) -> Report:
+        """Tell what `score` would read and lose, without scoring."""
 
     def token_ids(
-        self, pairs: list[Any], max_length: int, truncation: str = "longest_first"
-    ) -> list[list[int]]:
-        """Return the token ids of each pair as the model sees them."""
+        self,
+        pairs: list[Any],
+        max_length: int,
+        truncation: str = "longest_first",
+        long_documents: str = "truncate",
+        stride: int | None = None,
+    ) -> list[list[list[int]]]:
+        """Return the token ids of each pair's sequences: one, or one for each window."""
 
     @property
     def num_labels(self) -> int:
@@ -63,6 +116,10 @@ class CrossEncoder:
     @property
     def max_positions(self) -> int | None:
         """The longest sequence the model has positions for."""
+
+    @property
+    def special_tokens(self) -> int:
+        """Special tokens around a pair."""
 
     @property
     def family(self) -> str:

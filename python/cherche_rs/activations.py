@@ -91,24 +91,20 @@ def by_path(path: str) -> Activation:
     return Torch(getattr(importlib.import_module(module), name)())
 
 
-def of_directory(directory: Path, num_labels: int) -> Activation:
+def of_directory(directory: Path, num_labels: int, saved: dict[str, Any]) -> Activation:
     """Return the default activation of a saved model.
 
-    In the order of sentence-transformers: ``config_sentence_transformers.json``, then
+    In the order of sentence-transformers: what it saved next to modules.json (`saved`), then
     ``config.json`` in its new and its old form, then Sigmoid for one label and Identity for
     several.
     """
-    for file in ("config_sentence_transformers.json", "config.json"):
-        try:
-            config = json.loads((directory / file).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        nested = config.get("sentence_transformers")
-        path = (
-            config.get("activation_fn")
-            or (nested.get("activation_fn") if isinstance(nested, dict) else None)
-            or config.get("sbert_ce_default_activation_function")
-        )
-        if path:
-            return by_path(path)
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    nested = config.get("sentence_transformers")
+    path = (
+        saved.get("activation_fn")
+        or (nested.get("activation_fn") if isinstance(nested, dict) else None)
+        or config.get("sbert_ce_default_activation_function")
+    )
+    if path:
+        return by_path(path)
     return Sigmoid() if num_labels == 1 else Identity()

@@ -27,8 +27,6 @@ def engine_of(model: Any) -> tuple[_core.CrossEncoder, str, str]:
     config = getattr(transformer, "config", None)
     if transformer is None or config is None:
         raise ValueError("it holds no transformers model (another backend?)")
-    if getattr(model, "default_prompt_name", None):
-        raise ValueError("it has a default prompt")
     name = type(transformer).__name__
     if not name.endswith("ForSequenceClassification"):
         raise ValueError(f"{name} is not a sequence classification model")

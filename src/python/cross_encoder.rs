@@ -1,14 +1,18 @@
 //! `_core.CrossEncoder`: the engine's cross-encoder as a Python class.
 
 use super::enter::{enter, enter_watched};
+use super::report::Report;
+use super::texts::Texts;
 use crate::error::Error;
 use crate::models::weights::borrowed;
-use crate::rank::cross_encoder::{CrossEncoder as Engine, Options, Pairs, Progress};
+use crate::rank::cross_encoder::{CrossEncoder as Engine, Progress};
+use crate::rank::plan::Options;
 use crate::rank::truncate::Truncation;
+use crate::rank::windows::{Aggregate, LongDocuments};
 use numpy::{PyArray2, PyArrayMethods, ToPyArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::PyList;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,23 +25,30 @@ pub struct CrossEncoder {
     engine: Engine,
 }
 
-/// Logits `[pairs, labels]`, pairs truncated, tokens truncated.
-type Scored<'py> = (Bound<'py, PyArray2<f32>>, usize, usize);
+/// Logits `[pairs, labels]`, and what was done and lost.
+type Scored<'py> = (Bound<'py, PyArray2<f32>>, Report);
 
 #[pymethods]
 impl CrossEncoder {
     #[new]
-    #[pyo3(signature = (directory, device = "cpu", dtype = "float32", native_kernels = true))]
+    #[pyo3(signature = (directory, device = "cpu", dtype = "float32", native_kernels = true, tokenizer_overrides = None))]
     fn new(
         py: Python<'_>,
         directory: PathBuf,
         device: &str,
         dtype: &str,
         native_kernels: bool,
+        tokenizer_overrides: Option<&str>,
     ) -> PyResult<Self> {
         let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
         let engine = enter(py, || {
-            Engine::open(&directory, device, dtype, native_kernels)
+            Engine::open(
+                &directory,
+                device,
+                dtype,
+                native_kernels,
+                tokenizer_overrides,
+            )
         })?;
         Ok(CrossEncoder { engine })
     }
@@ -85,16 +96,19 @@ impl CrossEncoder {
     }
 
     /// Logits of a list of (query, document) pairs.
-    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", progress = None))]
+    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None, progress = None))]
+    #[allow(clippy::too_many_arguments)]
     fn score<'py>(
         &self,
         py: Python<'py>,
         pairs: &Bound<'py, PyList>,
         max_length: usize,
         truncation: &str,
+        long_documents: &str,
+        stride: Option<usize>,
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Scored<'py>> {
-        let options = options(max_length, truncation)?;
+        let options = options(max_length, truncation, long_documents, stride)?;
         let texts = Texts::new(pairs)?;
         let pairs = texts.pairs()?;
         let count = pairs.pairs.len();
@@ -117,19 +131,38 @@ impl CrossEncoder {
             .logits
             .to_pyarray(py)
             .reshape([count, self.engine.labels()])?;
-        Ok((logits, scores.truncated_pairs, scores.truncated_tokens))
+        Ok((logits, Report(scores.report)))
     }
 
-    /// Token ids of each pair as the model sees them.
-    #[pyo3(signature = (pairs, max_length, truncation = "longest_first"))]
-    fn token_ids<'py>(
+    /// What `score` would do and lose, without doing it.
+    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None))]
+    fn report(
         &self,
-        py: Python<'py>,
-        pairs: &Bound<'py, PyList>,
+        py: Python<'_>,
+        pairs: &Bound<'_, PyList>,
         max_length: usize,
         truncation: &str,
-    ) -> PyResult<Vec<Vec<i64>>> {
-        let options = options(max_length, truncation)?;
+        long_documents: &str,
+        stride: Option<usize>,
+    ) -> PyResult<Report> {
+        let options = options(max_length, truncation, long_documents, stride)?;
+        let texts = Texts::new(pairs)?;
+        let pairs = texts.pairs()?;
+        Ok(Report(enter(py, || self.engine.report(&pairs, options))?))
+    }
+
+    /// Token ids of the sequences of each pair: one, or one for each window.
+    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None))]
+    fn token_ids(
+        &self,
+        py: Python<'_>,
+        pairs: &Bound<'_, PyList>,
+        max_length: usize,
+        truncation: &str,
+        long_documents: &str,
+        stride: Option<usize>,
+    ) -> PyResult<Vec<Vec<Vec<i64>>>> {
+        let options = options(max_length, truncation, long_documents, stride)?;
         let texts = Texts::new(pairs)?;
         let pairs = texts.pairs()?;
         enter(py, || self.engine.token_ids(&pairs, options))
@@ -153,6 +186,12 @@ impl CrossEncoder {
         self.engine.facts().max_positions
     }
 
+    /// Special tokens around a pair.
+    #[getter]
+    fn special_tokens(&self) -> usize {
+        self.engine.special_tokens()
+    }
+
     /// The architecture's name.
     #[getter]
     fn family(&self) -> &'static str {
@@ -160,86 +199,47 @@ impl CrossEncoder {
     }
 }
 
-/// The strings of a list of pairs, held while the engine borrows their UTF-8.
-struct Texts<'py>(Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>);
-
-impl<'py> Texts<'py> {
-    fn new(pairs: &Bound<'py, PyList>) -> PyResult<Self> {
-        let mut texts = Vec::with_capacity(pairs.len());
-        for (index, pair) in pairs.iter().enumerate() {
-            texts.push(text_pair(&pair, index)?);
-        }
-        Ok(Texts(texts))
-    }
-
-    fn pairs(&self) -> PyResult<Pairs<'_>> {
-        let mut views = Vec::with_capacity(self.0.len());
-        for (index, (a, b)) in self.0.iter().enumerate() {
-            let utf8 = |text: &'_ Bound<'py, PyString>| {
-                text.to_str().map(|s| s as *const str).map_err(|_| {
-                    PyValueError::new_err(format!(
-                        "pair {index}: a text holds half of a surrogate pair, which is not valid Unicode; \
-                         clean it with text.encode('utf-8', 'replace').decode()"
-                    ))
-                })
-            };
-            let (a, b) = (utf8(a)?, utf8(b)?);
-            // SAFETY: CPython caches a string's UTF-8 inside the string, which `self` holds.
-            views.push(unsafe { (&*a, &*b) });
-        }
-        Ok(Pairs::new(views))
-    }
-}
-
-fn text_pair<'py>(
-    pair: &Bound<'py, PyAny>,
-    index: usize,
-) -> PyResult<(Bound<'py, PyString>, Bound<'py, PyString>)> {
-    let items = if let Ok(tuple) = pair.cast::<PyTuple>() {
-        (tuple.len() == 2).then(|| (tuple.get_item(0), tuple.get_item(1)))
-    } else if let Ok(list) = pair.cast::<PyList>() {
-        (list.len() == 2).then(|| (list.get_item(0), list.get_item(1)))
-    } else {
-        None
+fn options(
+    max_length: usize,
+    truncation: &str,
+    long_documents: &str,
+    stride: Option<usize>,
+) -> PyResult<Options> {
+    let unknown = |name: &str, value: &str, known: &str| {
+        PyValueError::new_err(format!("{name}={value:?} is not known; use {known}"))
     };
-    let Some((first, second)) = items else {
-        return Err(PyValueError::new_err(format!(
-            "pair {index} is {}, expected two texts: (query, document)",
-            pair.repr().map_or_else(
-                |_| "unreadable".into(),
-                |r| r.to_string().chars().take(80).collect::<String>()
-            )
-        )));
-    };
-    let text = |item: PyResult<Bound<'py, PyAny>>, part: &str| {
-        let item = item?;
-        item.cast_into::<PyString>().map_err(|error| {
-            let found = error.into_inner();
-            let kind = found
-                .get_type()
-                .name()
-                .map_or_else(|_| "?".into(), |n| n.to_string());
-            PyValueError::new_err(format!(
-                "pair {index}: the {part} is a {kind}, expected a str"
-            ))
-        })
-    };
-    Ok((text(first, "query")?, text(second, "document")?))
-}
-
-fn options(max_length: usize, truncation: &str) -> PyResult<Options> {
     let truncation = match truncation {
         "longest_first" => Truncation::LongestFirst,
         "only_second" => Truncation::OnlySecond,
         other => {
-            return Err(PyValueError::new_err(format!(
-                "truncation={other:?} is not known; use \"longest_first\" or \"only_second\""
-            )));
+            return Err(unknown(
+                "truncation",
+                other,
+                "\"longest_first\" or \"only_second\"",
+            ));
+        }
+    };
+    let windows = |aggregate| LongDocuments::Windows {
+        aggregate,
+        overlap: stride,
+    };
+    let long_documents = match long_documents {
+        "truncate" => LongDocuments::Truncate,
+        "max" => windows(Aggregate::Max),
+        "mean" => windows(Aggregate::Mean),
+        "first" => windows(Aggregate::First),
+        other => {
+            return Err(unknown(
+                "long_documents",
+                other,
+                "\"truncate\", \"max\", \"mean\" or \"first\"",
+            ));
         }
     };
     Ok(Options {
         max_length,
         truncation,
+        long_documents,
     })
 }
 

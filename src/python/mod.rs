@@ -2,6 +2,8 @@
 
 mod cross_encoder;
 mod enter;
+mod report;
+mod texts;
 
 use pyo3::prelude::*;
 
@@ -9,5 +11,6 @@ use pyo3::prelude::*;
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("SUPPORTED_MODEL_TYPES", crate::models::config::SUPPORTED)?;
+    m.add_class::<report::Report>()?;
     m.add_class::<cross_encoder::CrossEncoder>()
 }

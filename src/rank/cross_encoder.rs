@@ -1,8 +1,8 @@
 //! Load a cross-encoder; pairs of texts -> logits, in the order of the pairs.
 
 use super::batch;
-use super::tokenize::{PairTokenizer, TokenIds, TokenizerConfig};
-use super::truncate::Truncation;
+use super::plan::{Options, Pairs, Plan, Report};
+use super::tokenize::{PairTokenizer, TokenizerConfig};
 use crate::error::{Error, Result};
 use crate::models::config::Config;
 use crate::models::packed::Packed;
@@ -10,7 +10,6 @@ use crate::models::weights::{Owner, Weights};
 use crate::models::{Facts, Model, Watch};
 use crate::pool;
 use crate::torch::threads::use_threads_here;
-use rayon::prelude::*;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,14 +26,6 @@ pub struct CrossEncoder {
     device: Device,
 }
 
-/// How to score one call's pairs.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Longest sequence, special tokens included.
-    pub max_length: usize,
-    pub truncation: Truncation,
-}
-
 /// What a call is doing, readable from another thread.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -46,35 +37,7 @@ pub struct Progress {
 pub struct Scores {
     /// Row-major `[pairs, labels]`.
     pub logits: Vec<f32>,
-    /// Pairs that lost tokens to `max_length`.
-    pub truncated_pairs: usize,
-    /// Tokens they lost.
-    pub truncated_tokens: usize,
-}
-
-/// Pairs as indices into a list of distinct texts.
-pub struct Pairs<'a> {
-    pub texts: Vec<&'a str>,
-    pub pairs: Vec<(u32, u32)>,
-}
-
-impl<'a> Pairs<'a> {
-    /// Gives every distinct text one number, so that it is tokenised once.
-    pub fn new(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut numbers: HashMap<&'a str, u32> = HashMap::new();
-        let mut texts = Vec::new();
-        let mut number = |text: &'a str| {
-            *numbers.entry(text).or_insert_with(|| {
-                texts.push(text);
-                texts.len() as u32 - 1
-            })
-        };
-        let pairs = pairs
-            .into_iter()
-            .map(|(a, b)| (number(a), number(b)))
-            .collect();
-        Pairs { texts, pairs }
-    }
+    pub report: Report,
 }
 
 impl CrossEncoder {
@@ -86,6 +49,7 @@ impl CrossEncoder {
         device: Device,
         dtype: Kind,
         native_kernels: bool,
+        tokenizer_overrides: Option<&str>,
     ) -> Result<Self> {
         if !directory.is_dir() {
             return Err(Error::NotFound(format!(
@@ -105,7 +69,7 @@ impl CrossEncoder {
             }
         })?;
         let config = Config::parse(&text, &origin)?;
-        let tokenizer = PairTokenizer::from_directory(directory)?;
+        let tokenizer = PairTokenizer::from_directory(directory, tokenizer_overrides)?;
         let mut weights = Weights::map(&weight_files(directory)?, device, dtype)?;
         if !native_kernels {
             weights = weights.without_native_kernels();
@@ -126,7 +90,7 @@ impl CrossEncoder {
         dtype: Kind,
     ) -> Result<Self> {
         let config = Config::parse(config, origin)?;
-        let tokenizer_config = TokenizerConfig::parse(tokenizer_config, origin)?;
+        let tokenizer_config = TokenizerConfig::parse(tokenizer_config, None, origin)?;
         let tokenizer = PairTokenizer::from_json(tokenizer, &tokenizer_config, origin)?;
         let weights = Weights::borrow(tensors, owner, origin.to_owned(), device, dtype);
         Self::new(&config, tokenizer, weights, device)
@@ -155,6 +119,11 @@ impl CrossEncoder {
         self.model.labels()
     }
 
+    /// Special tokens around a pair.
+    pub fn special_tokens(&self) -> usize {
+        self.tokenizer.specials()
+    }
+
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -168,26 +137,24 @@ impl CrossEncoder {
         }
     }
 
-    /// Token ids of every pair as the model sees them, cut to the limit.
-    pub fn token_ids(&self, pairs: &Pairs<'_>, options: Options) -> Result<Vec<Vec<i64>>> {
-        let texts = self.tokenise(&pairs.texts, &AtomicBool::new(false))?;
-        pairs
-            .pairs
-            .iter()
-            .map(|&(a, b)| {
-                let (first, second) = (&texts[a as usize], &texts[b as usize]);
-                let kept = self.tokenizer.fit(
-                    first.len(),
-                    second.len(),
-                    options.max_length,
-                    options.truncation,
-                )?;
-                let (mut ids, mut types) = (Vec::new(), Vec::new());
-                self.tokenizer
-                    .frame(first, second, kept, &mut ids, &mut types);
-                Ok(ids)
+    /// Token ids of every pair as the model sees them: one sequence, or one for each window.
+    pub fn token_ids(&self, pairs: &Pairs<'_>, options: Options) -> Result<Vec<Vec<Vec<i64>>>> {
+        let plan = Plan::new(pairs, &self.tokenizer, options, &AtomicBool::new(false))?;
+        Ok(plan
+            .sequences_of_each()
+            .map(|sequences| {
+                sequences
+                    .iter()
+                    .map(|sequence| self.batch(&plan, [sequence]).ids)
+                    .collect()
             })
-            .collect()
+            .collect())
+    }
+
+    /// What scoring the pairs would take, and what they would lose.
+    pub fn report(&self, pairs: &Pairs<'_>, options: Options) -> Result<Report> {
+        let plan = Plan::new(pairs, &self.tokenizer, options, &AtomicBool::new(false))?;
+        Ok(plan.report(self.tokenizer.specials()))
     }
 
     /// Logits of every pair.
@@ -205,22 +172,8 @@ impl CrossEncoder {
                 options.max_length, self.facts.family
             )));
         }
-        let texts = self.tokenise(&pairs.texts, cancel)?;
-        let (distinct, place) = distinct(&pairs.pairs);
-        let mut truncated = vec![0usize; distinct.len()];
-        let mut kept = Vec::with_capacity(distinct.len());
-        for (&(a, b), lost) in distinct.iter().zip(&mut truncated) {
-            let (first, second) = (texts[a as usize].len(), texts[b as usize].len());
-            let fit = self
-                .tokenizer
-                .fit(first, second, options.max_length, options.truncation)?;
-            *lost = first + second - fit.0 - fit.1;
-            kept.push(fit);
-        }
-        let lengths: Vec<usize> = kept
-            .iter()
-            .map(|(a, b)| a + b + self.tokenizer.specials())
-            .collect();
+        let plan = Plan::new(pairs, &self.tokenizer, options, cancel)?;
+        let lengths = plan.lengths(self.tokenizer.specials());
         if lengths.contains(&0) {
             return Err(Error::Input(format!(
                 "a pair of two empty texts cannot be scored: the tokenizer of this {} model puts no special \
@@ -235,74 +188,61 @@ impl CrossEncoder {
             1
         };
         let batches = batch::cut(&lengths, &order, self.facts.weights_per_token, workers);
-        let mut copies = vec![0usize; distinct.len()];
-        for &at in &place {
-            copies[at] += 1;
-        }
+        let finished = plan.finished_by();
 
         let run = |range: &std::ops::Range<usize>, threads: usize| -> Result<Vec<f32>> {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
             let members = &order[range.clone()];
-            let mut batch = Packed {
-                ids: Vec::new(),
-                type_ids: Vec::new(),
-                offsets: vec![0],
-            };
-            for &pair in members {
-                let (a, b) = distinct[pair];
-                self.tokenizer.frame(
-                    &texts[a as usize],
-                    &texts[b as usize],
-                    kept[pair],
-                    &mut batch.ids,
-                    &mut batch.type_ids,
-                );
-                batch.offsets.push(batch.ids.len());
-            }
+            let batch = self.batch(&plan, members.iter().map(|&at| &plan.sequences[at]));
             let logits = self.forward(&batch, threads, cancel)?;
-            progress
-                .pairs
-                .fetch_add(members.iter().map(|&p| copies[p]).sum(), Ordering::Relaxed);
+            progress.pairs.fetch_add(
+                members.iter().map(|&at| finished[at]).sum(),
+                Ordering::Relaxed,
+            );
             Ok(logits)
         };
         let results = self.run_batches(&batches, workers, &run)?;
 
         let labels = self.labels();
-        let mut scored = vec![0f32; distinct.len() * labels];
+        let mut scored = vec![0f32; plan.sequences.len() * labels];
         for (range, logits) in batches.iter().zip(&results) {
-            for (row, &pair) in order[range.clone()].iter().enumerate() {
-                scored[pair * labels..][..labels]
-                    .copy_from_slice(&logits[row * labels..][..labels]);
+            for (row, &at) in order[range.clone()].iter().enumerate() {
+                scored[at * labels..][..labels].copy_from_slice(&logits[row * labels..][..labels]);
             }
         }
         if scored.iter().any(|x| !x.is_finite()) {
             return Err(self.not_finite());
         }
-        let mut logits = Vec::with_capacity(place.len() * labels);
-        for &at in &place {
-            logits.extend_from_slice(&scored[at * labels..][..labels]);
-        }
         Ok(Scores {
-            logits,
-            truncated_pairs: place.iter().filter(|&&at| truncated[at] > 0).count(),
-            truncated_tokens: place.iter().map(|&at| truncated[at]).sum(),
+            logits: plan.gather(&scored, labels),
+            report: plan.report(self.tokenizer.specials()),
         })
     }
 
-    fn tokenise(&self, texts: &[&str], cancel: &AtomicBool) -> Result<Vec<TokenIds>> {
-        pool::pool()?.install(|| {
-            texts
-                .par_iter()
-                .map(|text| {
-                    if cancel.load(Ordering::Relaxed) {
-                        return Err(Error::Interrupted);
-                    }
-                    self.tokenizer.encode(text)
-                })
-                .collect()
-        })
+    /// Sequences side by side, framed by their special tokens.
+    fn batch<'a>(
+        &self,
+        plan: &Plan,
+        sequences: impl IntoIterator<Item = &'a super::plan::Sequence>,
+    ) -> Packed {
+        let mut batch = Packed {
+            ids: Vec::new(),
+            type_ids: Vec::new(),
+            offsets: vec![0],
+        };
+        for sequence in sequences {
+            let (first, second) = plan.texts_of(sequence.pair);
+            self.tokenizer.frame(
+                &first[sequence.span.first.clone()],
+                &second[sequence.span.second.clone()],
+                &mut batch.ids,
+                &mut batch.type_ids,
+            );
+            batch.offsets.push(batch.ids.len());
+        }
+        batch
     }
 
     /// Runs every batch: on the CPU one batch per thread at a time, each with one thread inside libtorch, which
@@ -387,22 +327,6 @@ fn ensure_threads(threads: usize) {
             use_threads_here(threads);
         }
     });
-}
-
-/// Distinct pairs, and for every pair the place of its like.
-fn distinct(pairs: &[(u32, u32)]) -> (Vec<(u32, u32)>, Vec<usize>) {
-    let mut seen = HashMap::with_capacity(pairs.len());
-    let mut distinct = Vec::with_capacity(pairs.len());
-    let place = pairs
-        .iter()
-        .map(|&pair| {
-            *seen.entry(pair).or_insert_with(|| {
-                distinct.push(pair);
-                distinct.len() - 1
-            })
-        })
-        .collect();
-    (distinct, place)
 }
 
 /// The safetensors files of a directory: one, or the shards its index names.

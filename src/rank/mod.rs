@@ -2,5 +2,7 @@
 
 pub mod batch;
 pub mod cross_encoder;
+pub mod plan;
 pub mod tokenize;
 pub mod truncate;
+pub mod windows;

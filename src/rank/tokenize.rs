@@ -3,9 +3,11 @@
 //! Every text is tokenised once, on its own; pairs are then cut to length and framed with the special
 //! tokens that the tokenizer's post-processor puts around a pair.
 
+use super::plan::Span;
 use super::truncate::Truncation;
 use crate::error::{Error, Result};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::path::Path;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::{NormalizerWrapper, Tokenizer};
@@ -24,10 +26,17 @@ pub struct TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|e| {
+    /// Reads tokenizer_config.json; the entries of the object `overrides` count in place of its own.
+    pub fn parse(text: &str, overrides: Option<&str>, origin: &str) -> Result<Self> {
+        let fail = |e: serde_json::Error| {
             Error::Tokenizer(format!("{origin}: tokenizer_config.json is not valid: {e}"))
-        })
+        };
+        let mut entries: Map<String, Value> = serde_json::from_str(text).map_err(fail)?;
+        if let Some(overrides) = overrides {
+            let overrides: Map<String, Value> = serde_json::from_str(overrides).map_err(fail)?;
+            entries.extend(overrides);
+        }
+        serde_json::from_value(Value::Object(entries)).map_err(fail)
     }
 
     /// The longest sequence the tokenizer claims for its model.
@@ -60,7 +69,7 @@ pub type TokenIds = Vec<u32>;
 
 impl PairTokenizer {
     /// Reads tokenizer.json and, if it is there, tokenizer_config.json.
-    pub fn from_directory(directory: &Path) -> Result<Self> {
+    pub fn from_directory(directory: &Path, overrides: Option<&str>) -> Result<Self> {
         let origin = directory.display().to_string();
         let file = directory.join("tokenizer.json");
         let json = std::fs::read_to_string(&file).map_err(|e| {
@@ -74,8 +83,8 @@ impl PairTokenizer {
             }
         })?;
         let config = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
-            Ok(text) => TokenizerConfig::parse(&text, &origin)?,
-            Err(_) => TokenizerConfig::default(),
+            Ok(text) => TokenizerConfig::parse(&text, overrides, &origin)?,
+            Err(_) => TokenizerConfig::parse("{}", overrides, &origin)?,
         };
         Self::from_json(&json, &config, &origin)
     }
@@ -123,51 +132,56 @@ impl PairTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Lengths kept of two texts so that the pair and its special tokens fit `max_length`.
+    /// The part of two texts of these many tokens that fits `max_length` with their special tokens.
     pub fn fit(
         &self,
         first: usize,
         second: usize,
         max_length: usize,
         truncation: Truncation,
-    ) -> Result<(usize, usize)> {
+    ) -> Result<Span> {
         let budget = max_length.checked_sub(self.specials).ok_or_else(|| {
             Error::Input(format!(
                 "max_length={max_length} has no room for the {} special tokens around a pair",
                 self.specials
             ))
         })?;
-        truncation.split(first, second, budget).ok_or_else(|| {
+        let (a, b) = truncation.split(first, second, budget).ok_or_else(|| {
             Error::Input(format!(
                 "a query of {first} tokens leaves no room for its document within max_length={max_length}; \
-                 shorten the query, or let longest_first cut it"
+                 shorten the query, or let truncation=\"longest_first\" cut it"
             ))
+        })?;
+        let cut = |length: usize, keep: usize| {
+            if self.cut_left {
+                length - keep..length
+            } else {
+                0..keep
+            }
+        };
+        Ok(Span {
+            first: cut(first, a),
+            second: cut(second, b),
         })
     }
 
-    /// Appends one framed pair to `ids` and `type_ids`; the texts are cut to the lengths of `kept`.
+    /// Appends one pair with its special tokens to `ids` and `type_ids`.
     pub fn frame(
         &self,
         first: &[u32],
         second: &[u32],
-        kept: (usize, usize),
         ids: &mut Vec<i64>,
         type_ids: &mut Vec<i64>,
     ) {
-        let mut text = |tokens: &[u32], keep: usize, type_id: u32| {
-            let cut = if self.cut_left {
-                &tokens[tokens.len() - keep..]
-            } else {
-                &tokens[..keep]
-            };
-            ids.extend(cut.iter().map(|&id| i64::from(id)));
-            type_ids.extend(std::iter::repeat_n(i64::from(type_id), keep));
+        let mut append = |tokens: &[u32], type_id: u32| {
+            ids.extend(tokens.iter().map(|&id| i64::from(id)));
+            type_ids.extend(std::iter::repeat_n(i64::from(type_id), tokens.len()));
         };
         for piece in &self.frame {
             match *piece {
-                Piece::First { type_id } => text(first, kept.0, type_id),
-                Piece::Second { type_id } => text(second, kept.1, type_id),
-                Piece::Special { id, type_id } => text(&[id], 1, type_id),
+                Piece::First { type_id } => append(first, type_id),
+                Piece::Second { type_id } => append(second, type_id),
+                Piece::Special { id, type_id } => append(&[id], type_id),
             }
         }
     }

@@ -34,6 +34,18 @@ class CrossEncoder(RankerOperators):
         Number of documents to return; all of them if left out.
     batch_size
         Number of pairs to score at once.
+    max_length, truncation, long_documents, stride
+        What becomes of a document that is longer than the model reads, as for
+        :meth:`cherche_rs.CrossEncoder.predict`: only for models that the Rust core runs. Left out,
+        the model's own length, and what is beyond it is cut.
+
+    Raises
+    ------
+    TypeError
+        If the encoder cannot be called.
+    ValueError
+        If there is no embedded model, or one of the last four is given for an encoder that the Rust
+        core does not run.
 
     Examples
     --------
@@ -54,8 +66,20 @@ class CrossEncoder(RankerOperators):
         encoder: Any = None,
         k: int | None = None,
         batch_size: int = 64,
+        *,
+        max_length: int | None = None,
+        truncation: str | None = None,
+        long_documents: str | None = None,
+        stride: int | None = None,
     ) -> None:
         self.on = fields_of(on)
+        asked = {
+            "max_length": max_length,
+            "truncation": truncation,
+            "long_documents": long_documents,
+            "stride": stride,
+        }
+        self._length_options = {name: value for name, value in asked.items() if value is not None}
         self.encoder = encoder
         self.k = k
         self.batch_size = batch_size
@@ -71,6 +95,13 @@ class CrossEncoder(RankerOperators):
         self._resolve()
         if self._native is None:
             encoders.function(self._encoder)  # refuses what cannot be called
+            if self._length_options:
+                raise ValueError(
+                    f"{', '.join(self._length_options)} only apply to models that the Rust core "
+                    f"runs, not to {type(self._encoder).__name__}"
+                )
+        elif self._length_options:
+            self._native.report([], **self._length_options)  # refuses unknown options
 
     def _resolve(self) -> None:
         self._settings = encoders.settings(self._encoder)
@@ -189,7 +220,8 @@ class CrossEncoder(RankerOperators):
         if self._native is not None:
             # One call: the engine sorts all pairs by length before it cuts its own batches.
             show = name if tqdm_bar else False
-            return list(one_each(pairs, self._native.predict(pairs, show_progress_bar=show)))
+            found = self._native.predict(pairs, show_progress_bar=show, **self._length_options)
+            return list(one_each(pairs, found))
         call = encoders.function(self._encoder)
         scores: list[Any] = []
         for batch in yield_batch(pairs, size, desc=name, tqdm_bar=tqdm_bar):
