@@ -79,7 +79,9 @@ class CrossEncoder(RankerOperators):
             "long_documents": long_documents,
             "stride": stride,
         }
-        self._length_options = {name: value for name, value in asked.items() if value is not None}
+        self._length_options: dict[str, Any] = {
+            name: value for name, value in asked.items() if value is not None
+        }
         self.encoder = encoder
         self.k = k
         self.batch_size = batch_size
