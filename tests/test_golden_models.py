@@ -33,4 +33,4 @@ def test_golden_token_ids(model):
     name, cross_encoder = model
     expected = EXPECTED["models"][name]
     assert cross_encoder.max_length == expected["max_length"]
-    assert cross_encoder._engine.token_ids(PAIRS, 64) == expected["token_ids"]
+    assert cross_encoder.token_ids(PAIRS, max_length=64) == expected["token_ids"]

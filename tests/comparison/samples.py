@@ -32,8 +32,3 @@ def assert_close(ours: np.ndarray, reference: np.ndarray, tolerance: float, pair
         f"pair {worst} {pairs[worst]!r:.200} differs by {difference[worst]:.2e} > {tolerance:.0e}: "
         f"{ours[worst]} instead of {reference[worst]}"
     )
-
-
-def token_ids(model, pairs, max_length: int | None = None) -> list[list[int]]:
-    """What our model reads for each pair, special tokens included."""
-    return model._engine.token_ids(list(pairs), max_length or model.max_length)

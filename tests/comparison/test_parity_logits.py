@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from comparison import reference as oracle
-from comparison.samples import assert_close, pairs_for, token_ids
+from comparison.samples import assert_close, pairs_for
 from tiny_models.catalog import BUILT, SPECS
 
 
@@ -34,7 +34,7 @@ def test_token_ids(ours, reference, name):
     expected = model.tokenizer(
         [list(pair) for pair in pairs], truncation="longest_first", max_length=model.max_seq_length
     )
-    assert token_ids(ours(name), pairs) == expected["input_ids"]
+    assert ours(name).token_ids(pairs) == expected["input_ids"]
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -6,7 +6,7 @@ import pytest
 import texts
 import torch
 from comparison import reference as oracle
-from comparison.samples import assert_close, token_ids
+from comparison.samples import assert_close
 
 MODELS = ["bert-base", "roberta-base", "xlmr-base"]
 #: From no room for text at all (BERT needs 3 tokens, RoBERTa 4) to nearly all of it.
@@ -29,7 +29,7 @@ def test_truncated_token_ids(ours, reference, name, limit):
     expected = reference(name).tokenizer(
         [list(pair) for pair in pairs], truncation="longest_first", max_length=limit
     )
-    assert token_ids(ours(name), pairs, limit) == expected["input_ids"]
+    assert ours(name).token_ids(pairs, max_length=limit) == expected["input_ids"]
 
 
 def test_max_length_set_later(ours, reference, zoo):
