@@ -40,41 +40,28 @@ def _reference_logits(cross_encoder, pairs, limit, stride=None):
     for pair in pairs:
         rows = []
         for query, window in _windows_of(tokenizer, pair, limit, stride):
-            ids = tokenizer.build_inputs(query, window)
+            ids = _framed(tokenizer, query, window)
             with torch.inference_mode():
                 rows.append(cross_encoder.model(**ids).logits[0].numpy())
         yield np.array(rows)
 
 
-@pytest.fixture
-def peer(reference):
-    """The reference, which can also frame two lists of tokens."""
-
-    def get(name):
-        model = reference(name)
-        tokenizer = model.tokenizer
-
-        def build_inputs(query, window):
-            bert = "token_type_ids" in tokenizer.model_input_names
-            cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-            first = [cls, *query, sep] if bert else [cls, *query, sep, sep]
-            inputs = {"input_ids": torch.tensor([[*first, *window, sep]])}
-            if bert:
-                types = [0] * len(first) + [1] * (len(window) + 1)
-                inputs["token_type_ids"] = torch.tensor([types])
-            return inputs
-
-        tokenizer.build_inputs = build_inputs
-        return model
-
-    return get
+def _framed(tokenizer, query, window):
+    """What the model takes for two lists of tokens."""
+    has_types = "token_type_ids" in tokenizer.model_input_names
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    first = [cls, *query, sep] if has_types else [cls, *query, sep, sep]
+    inputs = {"input_ids": torch.tensor([[*first, *window, sep]])}
+    if has_types:
+        inputs["token_type_ids"] = torch.tensor([[0] * len(first) + [1] * (len(window) + 1)])
+    return inputs
 
 
 @pytest.mark.parametrize("stride", [None, 0, 5, 1000])
 @pytest.mark.parametrize("name", MODELS)
-def test_windows_are_the_references_logits_combined(ours, peer, name, stride):
+def test_windows_are_the_references_logits_combined(ours, reference, name, stride):
     pairs = [*SHORT, *LONG, ("museum " * 90, LONG[0][1]), ("museum " * 90, "one word")]
-    windows = list(_reference_logits(peer(name), pairs, 64, stride))
+    windows = list(_reference_logits(reference(name), pairs, 64, stride))
     assert max(len(rows) for rows in windows) > 5
     for kind, combine in (
         ("max", lambda rows: rows.max(0)),
@@ -86,8 +73,8 @@ def test_windows_are_the_references_logits_combined(ours, peer, name, stride):
         assert_close(actual, expected, 1e-4, pairs)
 
 
-def test_windows_of_several_labels(ours, peer):
-    windows = list(_reference_logits(peer("bert-relu-3-labels"), LONG, 64))
+def test_windows_of_several_labels(ours, reference):
+    windows = list(_reference_logits(reference("bert-relu-3-labels"), LONG, 64))
     expected = np.array([rows.max(0) for rows in windows])
     actual = _logits(ours("bert-relu-3-labels"), LONG, max_length=64, long_documents="max")
     assert_close(actual, expected, 1e-4, LONG)
