@@ -125,7 +125,9 @@ def settings(encoder: Any) -> tuple[Any, ...] | None:
     if model is None or not is_sentence_transformer(model):
         return None
     length = "max_seq_length" if hasattr(model, "max_seq_length") else "max_length"
-    return getattr(model, length), model.activation_fn, str(model.device)
+    default = getattr(model, "default_prompt_name", None)
+    prompt = (getattr(model, "prompts", None) or {}).get(default)
+    return getattr(model, length), model.activation_fn, str(model.device), prompt
 
 
 def is_sentence_transformer(model: Any) -> bool:
