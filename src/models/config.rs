@@ -94,6 +94,8 @@ impl Family {
 pub struct Config {
     pub family: Family,
     pub labels: usize,
+    /// Class of the saved model.
+    class: Option<String>,
 }
 
 impl Config {
@@ -123,12 +125,19 @@ impl Config {
             )));
         }
         let labels = labels(&value);
+        let class = value["architectures"][0].as_str().map(str::to_owned);
         let family: Family = serde_json::from_value(value)
             .map_err(|e| Error::Config(format!("{origin}: config.json of a {kind} model: {e}")))?;
         Ok(Config {
             family: family.name(),
             labels,
+            class,
         })
+    }
+
+    /// Whether the checkpoint is a language model with its output layer.
+    pub fn is_language_model(&self) -> bool {
+        (self.class.as_deref()).is_some_and(|class| class.ends_with("ForCausalLM"))
     }
 }
 

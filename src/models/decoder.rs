@@ -10,6 +10,7 @@ use super::weights::Scope;
 use super::{Architecture, Body, Facts, Watch};
 use crate::error::{Error, Result};
 use crate::kernels::attention::Geometry;
+use crate::torch::Frozen;
 use serde::Deserialize;
 use tch::Tensor;
 
@@ -221,6 +222,41 @@ impl Architecture for DecoderConfig {
         };
         let steps = vec![Step::Dense(score, Activation::Identity)];
         Ok(Head::new(pool, steps, labels))
+    }
+
+    fn logit_head(
+        &self,
+        root: &Scope<'_>,
+        encoder: &Scope<'_>,
+        yes: i64,
+        no: Option<i64>,
+    ) -> Result<Head> {
+        let shape = [self.vocab_size, self.hidden_size];
+        let table = if self.tied() {
+            root.skip("lm_head.weight");
+            encoder.raw("embed_tokens.weight", &shape)?
+        } else {
+            root.raw("lm_head.weight", &shape)?
+        };
+        let row = |id: i64| -> Result<Tensor> {
+            if !(0..self.vocab_size).contains(&id) {
+                return Err(Error::Config(format!(
+                    "LogitScore: token {id} is outside the vocabulary of {}",
+                    self.vocab_size
+                )));
+            }
+            Ok(table.f_narrow(0, id, 1)?.f_to_kind(tch::Kind::Float)?)
+        };
+        // A difference of logits is a product with the difference of their rows.
+        let difference = match no {
+            Some(no) => row(yes)?.f_sub(&row(no)?)?,
+            None => row(yes)?,
+        };
+        let weights = root.weights();
+        let weight = difference.f_to_device_(weights.device(), weights.dtype(), false, false)?;
+        let score = Linear::new(Frozen::new(weight), None, weights)?;
+        let pool = Pool::Last { padding: None };
+        Ok(Head::new(pool, vec![Step::Dense(score, Activation::Identity)], 1))
     }
 }
 

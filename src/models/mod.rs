@@ -10,12 +10,14 @@ pub mod decoder;
 pub mod head;
 pub mod layers;
 pub mod modernbert;
+pub mod modules;
 pub mod packed;
 pub mod weights;
 
 use crate::error::{Error, Result};
 use config::Config;
 use head::Head;
+use modules::{Recipe, chain_head};
 use packed::{Packed, Wanted};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Tensor;
@@ -39,6 +41,19 @@ pub trait Architecture {
     /// The head of the family's `…ForSequenceClassification`. `root` is the checkpoint, `encoder` the encoder's
     /// names in it.
     fn head(&self, root: &Scope<'_>, encoder: &Scope<'_>, labels: usize) -> Result<Head>;
+
+    /// The head that scores a pair by the logit of token `yes`, less that of token `no`.
+    fn logit_head(
+        &self,
+        _root: &Scope<'_>,
+        _encoder: &Scope<'_>,
+        _yes: i64,
+        _no: Option<i64>,
+    ) -> Result<Head> {
+        Err(Error::Config(
+            "scoring by the logits of tokens (LogitScore) is supported for decoders only".into(),
+        ))
+    }
 }
 
 /// What the rest of the engine needs to know of a model.
@@ -77,15 +92,27 @@ pub struct Model {
 
 impl Model {
     /// Builds the model that `config` describes from its weights. Every tensor must be used.
-    pub fn load(config: &Config, weights: &Weights) -> Result<Self> {
+    pub fn load(config: &Config, recipe: &Recipe, weights: &Weights) -> Result<Self> {
         let family = config.family.architecture();
         let root = weights.root();
         let encoder = root.base(family.prefix());
         // The head comes first so that a checkpoint without one says just that.
-        let head = family.head(&root, &encoder, config.labels)?;
+        let head = match recipe {
+            Recipe::Classifier => family.head(&root, &encoder, config.labels)?,
+            Recipe::Logits { yes, no } => family.logit_head(&root, &encoder, *yes, *no)?,
+            Recipe::Chain(modules) => {
+                // Base models store a pooler that nothing reads here.
+                encoder.skip_below("pooler");
+                chain_head(modules, &root)?
+            }
+        };
         let body = family.body(&encoder)?;
         // Buffers that older releases of transformers saved next to the weights.
-        weights.check_all_taken(&["position_ids", "embeddings.token_type_ids"])?;
+        weights.check_all_taken(&[
+            "position_ids",
+            "embeddings.token_type_ids",
+            "rotary_emb.inv_freq",
+        ])?;
         Ok(Model {
             body,
             head,

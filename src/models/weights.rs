@@ -8,7 +8,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
@@ -37,43 +37,28 @@ pub struct Scope<'a> {
 }
 
 impl Weights {
-    /// Maps the safetensors files; nothing is read yet.
-    pub fn map(files: &[impl AsRef<Path>], device: Device, dtype: Kind) -> Result<Self> {
+    /// Maps safetensors files, each with what the names of its tensors are put below; nothing is read yet.
+    pub fn map(
+        files: &[(String, PathBuf)],
+        origin: String,
+        device: Device,
+        dtype: Kind,
+    ) -> Result<Self> {
         let mut tensors = HashMap::new();
-        let mut owners: Vec<Owner> = Vec::new();
-        for file in files {
-            let path = file.as_ref();
-            let handle = File::open(path).map_err(|e| Error::io(path, e))?;
-            // SAFETY: the map is private to us; that nobody truncates the file meanwhile is the same
-            // promise every reader of mapped checkpoints asks for.
-            let map = Arc::new(unsafe { Mmap::map(&handle) }.map_err(|e| Error::io(path, e))?);
-            let views = SafeTensors::deserialize(&map).map_err(|e| {
-                Error::Weights(format!(
-                    "{}: not a complete safetensors file ({e}); download it again",
-                    path.display()
-                ))
-            })?;
-            for (name, view) in views.tensors() {
-                let Some(kind) = kind_of(view.dtype()) else {
-                    return Err(Error::Weights(format!(
-                        "{}: tensor {name} has dtype {:?}, which is not supported",
-                        path.display(),
-                        view.dtype()
-                    )));
-                };
-                let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-                // SAFETY: the bytes were checked against shape and dtype by `deserialize`, and the map
-                // outlives the tensor through `owners`. Frozen tensors are never written.
-                let tensor = unsafe { borrowed(view.data().as_ptr(), &shape, kind, Device::Cpu)? };
-                tensors.insert(name, tensor);
-            }
-            owners.push(map);
+        let mut owners = Vec::new();
+        for (prefix, path) in files {
+            owners.push(map_file(prefix, path, &mut tensors)?);
         }
-        let origin = files.first().map_or_else(String::new, |file| {
-            let path = file.as_ref();
-            path.parent().unwrap_or(path).display().to_string()
-        });
         Ok(Self::new(tensors, owners, origin, device, dtype, false))
+    }
+
+    /// Adds tensors that somebody else has read; `owner` keeps their memory alive.
+    pub fn with(mut self, tensors: HashMap<String, Tensor>, owner: Owner) -> Self {
+        let tensors = tensors.into_iter();
+        self.tensors
+            .extend(tensors.map(|(name, tensor)| (current_name(&name), tensor)));
+        self.owners.push(owner);
+        self
     }
 
     /// Tensors of a model the caller holds; `owner` keeps their memory alive.
@@ -258,10 +243,50 @@ impl<'a> Scope<'a> {
         )?))
     }
 
+    /// Marks all tensors below `name` as accounted for without using them.
+    pub fn skip_below(&self, name: &str) {
+        let below = self.full(name) + ".";
+        let names = self.weights.tensors.keys();
+        let skipped = names.filter(|name| name.starts_with(&below)).cloned();
+        self.weights.taken.borrow_mut().extend(skipped);
+    }
+
     /// Marks a tensor as accounted for without using it.
     pub fn skip(&self, name: &str) {
         self.weights.taken.borrow_mut().insert(self.full(name));
     }
+}
+
+fn map_file(prefix: &str, path: &Path, tensors: &mut HashMap<String, Tensor>) -> Result<Owner> {
+    let handle = File::open(path).map_err(|e| Error::io(path, e))?;
+    // SAFETY: the map is private to us; that nobody truncates the file meanwhile is the same promise every
+    // reader of mapped checkpoints asks for.
+    let map = Arc::new(unsafe { Mmap::map(&handle) }.map_err(|e| Error::io(path, e))?);
+    let views = SafeTensors::deserialize(&map).map_err(|e| {
+        Error::Weights(format!(
+            "{}: not a complete safetensors file ({e}); download it again",
+            path.display()
+        ))
+    })?;
+    for (name, view) in views.tensors() {
+        let Some(kind) = kind_of(view.dtype()) else {
+            return Err(Error::Weights(format!(
+                "{}: tensor {name} has dtype {:?}, which is not supported",
+                path.display(),
+                view.dtype()
+            )));
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        // SAFETY: the bytes were checked against shape and dtype by `deserialize`, and the map outlives the
+        // tensor through the owners. Frozen tensors are never written.
+        let tensor = unsafe { borrowed(view.data().as_ptr(), &shape, kind, Device::Cpu)? };
+        let name = match prefix {
+            "" => name,
+            prefix => format!("{prefix}.{name}"),
+        };
+        tensors.insert(name, tensor);
+    }
+    Ok(map)
 }
 
 /// Names of norms in checkpoints from before 2019 (`gamma`, `beta`), as they are called now.

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod cross_encoder;
+pub mod directory;
 pub mod plan;
 pub mod tokenize;
 pub mod truncate;
