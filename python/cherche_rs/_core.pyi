@@ -55,10 +55,13 @@ class CrossEncoder:
         dtype: str = "float32",
         native_kernels: bool = True,
         tokenizer_overrides: str | None = None,
+        tensors: Mapping[str, tuple[int, list[int], str]] | None = None,
+        owner: Any = None,
     ) -> CrossEncoder:
         """Load a directory; without `native_kernels` libtorch's operators do everything.
 
-        `tokenizer_overrides` is JSON that counts in place of tokenizer_config.json's entries.
+        `tokenizer_overrides` is JSON that counts in place of tokenizer_config.json's entries;
+        `tensors`, names to (address, shape, dtype), in place of its safetensors files.
         """
 
     @staticmethod

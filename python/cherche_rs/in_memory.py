@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from . import _core, _libtorch
+from .checkpoint import describe
 
 
 def engine_of(model: Any) -> tuple[_core.CrossEncoder, str, str]:
@@ -44,10 +45,6 @@ def engine_of(model: Any) -> tuple[_core.CrossEncoder, str, str]:
     tensors = {
         key: tensor.detach().contiguous() for key, tensor in transformer.state_dict().items()
     }
-    described = {
-        key: (tensor.data_ptr(), list(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for key, tensor in tensors.items()
-    }
     tokenizer_config = {
         # The tokenizer is already built: nothing of its class is to be rebuilt.
         "tokenizer_class": None,
@@ -58,7 +55,7 @@ def engine_of(model: Any) -> tuple[_core.CrossEncoder, str, str]:
         json.dumps({**config.to_dict(), "model_type": config.model_type}, default=str),
         backend.to_str(),
         json.dumps(tokenizer_config),
-        described,
+        describe(tensors),
         (tensors, model),
         f"the {name} in memory",
         device,

@@ -256,7 +256,11 @@ impl Architecture for DecoderConfig {
         let weight = difference.f_to_device_(weights.device(), weights.dtype(), false, false)?;
         let score = Linear::new(Frozen::new(weight), None, weights)?;
         let pool = Pool::Last { padding: None };
-        Ok(Head::new(pool, vec![Step::Dense(score, Activation::Identity)], 1))
+        Ok(Head::new(
+            pool,
+            vec![Step::Dense(score, Activation::Identity)],
+            1,
+        ))
     }
 }
 

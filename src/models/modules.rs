@@ -127,7 +127,9 @@ impl Module {
 /// The head that a chain of modules makes. `root` is the checkpoint.
 pub fn chain_head(modules: &[Module], root: &Scope<'_>) -> Result<Head> {
     let Some((first, rest)) = modules.split_first() else {
-        return Err(Error::Config("modules.json lists no module with scores".into()));
+        return Err(Error::Config(
+            "modules.json lists no module with scores".into(),
+        ));
     };
     if first.class != "Pooling" {
         return first.refuse(&format!("{} before pooling", first.class));
@@ -174,7 +176,8 @@ pub fn chain_head(modules: &[Module], root: &Scope<'_>) -> Result<Head> {
     }
     if state != SCORES {
         return Err(Error::Config(
-            "modules.json: no module gives scores: this is an embedding model, not a cross-encoder".into(),
+            "modules.json: no module gives scores: this is an embedding model, not a cross-encoder"
+                .into(),
         ));
     }
     Ok(Head::new(pool, steps, width as usize))
@@ -226,7 +229,10 @@ mod tests {
 
     #[test]
     fn a_lone_logit_score_is_a_language_model() {
-        let score = module("LogitScore", json!({"true_token_id": 7, "false_token_id": null}));
+        let score = module(
+            "LogitScore",
+            json!({"true_token_id": 7, "false_token_id": null}),
+        );
         assert!(matches!(
             Recipe::of(vec![score]).unwrap(),
             Recipe::Logits { yes: 7, no: None }

@@ -4,7 +4,7 @@ use super::enter::{enter, enter_watched};
 use super::report::Report;
 use super::texts::Texts;
 use crate::error::Error;
-use crate::models::weights::borrowed;
+use crate::models::weights::{Owner, borrowed};
 use crate::rank::cross_encoder::{CrossEncoder as Engine, Progress};
 use crate::rank::plan::Options;
 use crate::rank::truncate::Truncation;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 /// A cross-encoder whose forward pass runs in Rust on libtorch.
 #[pyclass(frozen, module = "cherche_rs._core")]
@@ -28,10 +28,14 @@ pub struct CrossEncoder {
 /// Logits `[pairs, labels]`, and what was done and lost.
 type Scored<'py> = (Bound<'py, PyArray2<f32>>, Report);
 
+/// Tensors in the memory of Python objects: name to address, shape and dtype.
+type Described = HashMap<String, (usize, Vec<i64>, String)>;
+
 #[pymethods]
 impl CrossEncoder {
     #[new]
-    #[pyo3(signature = (directory, device = "cpu", dtype = "float32", native_kernels = true, tokenizer_overrides = None))]
+    #[pyo3(signature = (directory, device = "cpu", dtype = "float32", native_kernels = true, tokenizer_overrides = None, tensors = None, owner = None))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         directory: PathBuf,
@@ -39,8 +43,13 @@ impl CrossEncoder {
         dtype: &str,
         native_kernels: bool,
         tokenizer_overrides: Option<&str>,
+        tensors: Option<Described>,
+        owner: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
+        // SAFETY: the shim reads these off tensors it has just read, and passes them along as the owner.
+        let given = (tensors.map(|tensors| unsafe { views(tensors, Device::Cpu) })).transpose()?;
+        let given = given.map(|views| (views, Arc::new(owner) as Owner));
         let engine = enter(py, || {
             Engine::open(
                 &directory,
@@ -48,6 +57,7 @@ impl CrossEncoder {
                 dtype,
                 native_kernels,
                 tokenizer_overrides,
+                given,
             )
         })?;
         Ok(CrossEncoder { engine })
@@ -63,22 +73,15 @@ impl CrossEncoder {
         config: &str,
         tokenizer: &str,
         tokenizer_config: &str,
-        tensors: HashMap<String, (usize, Vec<i64>, String)>,
+        tensors: Described,
         owner: Py<PyAny>,
         origin: &str,
         device: &str,
         dtype: &str,
     ) -> PyResult<Self> {
         let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
-        let mut views = HashMap::with_capacity(tensors.len());
-        for (name, (address, shape, kind)) in tensors {
-            let Some(kind) = stored_kind(&kind) else {
-                continue;
-            };
-            // SAFETY: the shim reads these off live torch tensors and passes their owner along.
-            let view = unsafe { borrowed(address as *const u8, &shape, kind, device)? };
-            views.insert(name, view);
-        }
+        // SAFETY: the shim reads these off live torch tensors and passes their owner along.
+        let views = unsafe { views(tensors, device)? };
         let owner = Arc::new(owner);
         let engine = enter(py, || {
             Engine::borrow(
@@ -241,6 +244,22 @@ fn options(
         truncation,
         long_documents,
     })
+}
+
+/// Tensors over memory of Python's. Dtypes that no model has are left out.
+///
+/// # Safety
+/// The descriptions must be true for as long as the tensors live.
+unsafe fn views(described: Described, device: Device) -> PyResult<HashMap<String, Tensor>> {
+    let mut views = HashMap::with_capacity(described.len());
+    for (name, (address, shape, kind)) in described {
+        if let Some(kind) = stored_kind(&kind) {
+            // SAFETY: the caller's promise.
+            let view = unsafe { borrowed(address as *const u8, &shape, kind, device)? };
+            views.insert(name, view);
+        }
+    }
+    Ok(views)
 }
 
 fn parse_device(name: &str) -> PyResult<Device> {

@@ -1,10 +1,12 @@
 //! Load a cross-encoder; pairs of texts -> logits, in the order of the pairs.
 
 use super::batch;
+use super::directory::ModelDirectory;
 use super::plan::{Options, Pairs, Plan, Report};
 use super::tokenize::{PairTokenizer, TokenizerConfig};
 use crate::error::{Error, Result};
 use crate::models::config::Config;
+use crate::models::modules::Recipe;
 use crate::models::packed::Packed;
 use crate::models::weights::{Owner, Weights};
 use crate::models::{Facts, Model, Watch};
@@ -12,9 +14,9 @@ use crate::pool;
 use crate::torch::threads::use_threads_here;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tch::{Device, Kind, Tensor};
 
 /// A cross-encoder ready to score. Read-only: many threads may use one.
@@ -41,40 +43,44 @@ pub struct Scores {
 }
 
 impl CrossEncoder {
-    /// Loads config.json, tokenizer.json and safetensors weights of a local directory.
+    /// Loads what transformers or sentence-transformers saved in a local directory.
     ///
-    /// Without `native_kernels` libtorch's operators do all the work, as they do off the CPU.
+    /// `given` are tensors somebody else read (pytorch_model.bin), named as a safetensors file would, with their
+    /// module's folder in front. Without `native_kernels` libtorch's operators do all the work, as they do off
+    /// the CPU.
     pub fn open(
         directory: &Path,
         device: Device,
         dtype: Kind,
         native_kernels: bool,
         tokenizer_overrides: Option<&str>,
+        given: Option<(HashMap<String, Tensor>, Owner)>,
     ) -> Result<Self> {
-        if !directory.is_dir() {
-            return Err(Error::NotFound(format!(
-                "{}: no such directory",
-                directory.display()
-            )));
-        }
-        let origin = directory.display().to_string();
-        let path = directory.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            if e.kind() == std::io::ErrorKind::NotFound {
-                Error::NotFound(format!(
-                    "{origin}: no config.json; is this the directory of a saved model?"
-                ))
-            } else {
-                Error::io(&path, e)
-            }
-        })?;
-        let config = Config::parse(&text, &origin)?;
-        let tokenizer = PairTokenizer::from_directory(directory, tokenizer_overrides)?;
-        let mut weights = Weights::map(&weight_files(directory)?, device, dtype)?;
+        let files = ModelDirectory::read(directory)?;
+        let overrides = files.settings.tokenizer_overrides(tokenizer_overrides)?;
+        let tokenizer = PairTokenizer::from_directory(&files.transformer, overrides.as_deref())?;
+        let given = given.unwrap_or_else(|| (HashMap::new(), Arc::new(())));
+        let mut weights = Weights::map(
+            &files.weight_files(given.0.keys())?,
+            directory.display().to_string(),
+            device,
+            dtype,
+        )?
+        .with(given.0, given.1);
         if !native_kernels {
             weights = weights.without_native_kernels();
         }
-        Self::new(&config, tokenizer, weights, device)
+        if files.settings.takes_messages() && files.has_chat_template()? {
+            return Err(Error::Config(format!(
+                "{}: chat templates are not supported",
+                directory.display()
+            )));
+        }
+        let recipe = match files.recipe {
+            Some(recipe) => recipe,
+            None => tokenizer.yes_no()?,
+        };
+        Self::new(&files.config, &recipe, tokenizer, weights, device)
     }
 
     /// Uses the tensors of a model that is already in memory.
@@ -93,17 +99,18 @@ impl CrossEncoder {
         let tokenizer_config = TokenizerConfig::parse(tokenizer_config, None, origin)?;
         let tokenizer = PairTokenizer::from_json(tokenizer, &tokenizer_config, origin)?;
         let weights = Weights::borrow(tensors, owner, origin.to_owned(), device, dtype);
-        Self::new(&config, tokenizer, weights, device)
+        Self::new(&config, &Recipe::Classifier, tokenizer, weights, device)
     }
 
     fn new(
         config: &Config,
+        recipe: &Recipe,
         tokenizer: PairTokenizer,
         weights: Weights,
         device: Device,
     ) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
-        let model = Model::load(config, &weights)?;
+        let model = Model::load(config, recipe, &weights)?;
         let facts = model.facts();
         Ok(CrossEncoder {
             model,
@@ -327,34 +334,4 @@ fn ensure_threads(threads: usize) {
             use_threads_here(threads);
         }
     });
-}
-
-/// The safetensors files of a directory: one, or the shards its index names.
-fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let single = directory.join("model.safetensors");
-    if single.is_file() {
-        return Ok(vec![single]);
-    }
-    let index = directory.join("model.safetensors.index.json");
-    if index.is_file() {
-        #[derive(serde::Deserialize)]
-        struct Index {
-            weight_map: HashMap<String, String>,
-        }
-        let text = std::fs::read_to_string(&index).map_err(|e| Error::io(&index, e))?;
-        let parsed: Index = serde_json::from_str(&text)
-            .map_err(|e| Error::Weights(format!("{}: not a valid index: {e}", index.display())))?;
-        let mut files: Vec<PathBuf> = parsed
-            .weight_map
-            .values()
-            .map(|name| directory.join(name))
-            .collect();
-        files.sort_unstable();
-        files.dedup();
-        return Ok(files);
-    }
-    Err(Error::NotFound(format!(
-        "{}: no weights: neither model.safetensors nor model.safetensors.index.json",
-        directory.display()
-    )))
 }

@@ -5,8 +5,8 @@ use crate::models::config::Config;
 use crate::models::modules::{Module, Recipe};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use std::collections::HashMap;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A directory as transformers or sentence-transformers saved it.
@@ -70,7 +70,12 @@ impl ModelDirectory {
                         last_part(&first.class)
                     )));
                 }
-                (first.path.clone(), rest.iter().map(|e| e.read(directory)).collect::<Result<_>>()?)
+                (
+                    first.path.clone(),
+                    rest.iter()
+                        .map(|e| e.read(directory))
+                        .collect::<Result<_>>()?,
+                )
             }
         };
         let transformer = directory.join(&folder);
@@ -102,42 +107,45 @@ impl ModelDirectory {
         })
     }
 
+    pub fn has_chat_template(&self) -> Result<bool> {
+        let config: Option<Value> = json(&self.transformer.join("tokenizer_config.json"))?;
+        Ok(self.transformer.join("chat_template.jinja").is_file()
+            || config.is_some_and(|c| !c["chat_template"].is_null()))
+    }
+
     /// The safetensors files, each with what its tensors' names are put below. Folders whose tensors are `given`
     /// need none.
-    pub fn weight_files(&self, given: &[String]) -> Result<Vec<(String, PathBuf)>> {
-        let mut files = Vec::new();
-        let is_given = |path: &str| {
-            let below = format!("{path}.");
-            given.iter().any(|name| name.starts_with(&below))
+    pub fn weight_files<'a>(
+        &self,
+        given: impl Iterator<Item = &'a String>,
+    ) -> Result<Vec<(String, PathBuf)>> {
+        let modules: &[Module] = match &self.recipe {
+            Some(Recipe::Chain(modules)) => modules,
+            _ => &[],
         };
-        if given.is_empty() || given.iter().all(|name| self.module_of(name).is_some()) {
-            for file in shards(&self.transformer)?.ok_or_else(|| self.no_weights())? {
-                files.push((String::new(), file));
-            }
+        let folder_of = |name: &String| {
+            let of = |m: &&Module| {
+                name.strip_prefix(&m.path)
+                    .is_some_and(|r| r.starts_with('.'))
+            };
+            modules.iter().find(of).map_or("", |m| m.path.as_str())
+        };
+        let given: HashSet<&str> = given.map(folder_of).collect();
+        let mut files = Vec::new();
+        if !given.contains("") {
+            let found = shards(&self.transformer)?.ok_or_else(|| {
+                Error::NotFound(format!(
+                    "{}: no weights: neither model.safetensors nor model.safetensors.index.json",
+                    self.transformer.display()
+                ))
+            })?;
+            files.extend(found.into_iter().map(|file| (String::new(), file)));
         }
-        if let Some(Recipe::Chain(modules)) = &self.recipe {
-            for module in modules.iter().filter(|m| !is_given(&m.path)) {
-                for file in shards(&self.directory.join(&module.path))?.unwrap_or_default() {
-                    files.push((module.path.clone(), file));
-                }
-            }
+        for module in modules.iter().filter(|m| !given.contains(m.path.as_str())) {
+            let found = shards(&self.directory.join(&module.path))?.unwrap_or_default();
+            files.extend(found.into_iter().map(|file| (module.path.clone(), file)));
         }
         Ok(files)
-    }
-
-    /// The module a tensor belongs to by its name.
-    fn module_of(&self, name: &str) -> Option<&Module> {
-        let Some(Recipe::Chain(modules)) = &self.recipe else {
-            return None;
-        };
-        modules.iter().find(|m| name.starts_with(&format!("{}.", m.path)))
-    }
-
-    fn no_weights(&self) -> Error {
-        Error::NotFound(format!(
-            "{}: no weights: neither model.safetensors nor model.safetensors.index.json",
-            self.transformer.display()
-        ))
     }
 }
 
@@ -170,6 +178,19 @@ impl Settings {
         Ok(())
     }
 
+    /// tokenizer_config.json's entries to replace: those `asked` for, and the longest sequence stated here.
+    pub fn tokenizer_overrides(&self, asked: Option<&str>) -> Result<Option<String>> {
+        let Some(length) = self.max_seq_length else {
+            return Ok(asked.map(str::to_owned));
+        };
+        let mut entries: Map<String, Value> = serde_json::from_str(asked.unwrap_or("{}"))
+            .map_err(|e| Error::Tokenizer(format!("tokenizer overrides: {e}")))?;
+        entries
+            .entry("model_max_length")
+            .or_insert_with(|| length.into());
+        Ok(Some(Value::Object(entries).to_string()))
+    }
+
     /// Whether pairs are written as messages where the tokenizer has a chat template.
     pub fn takes_messages(&self) -> bool {
         self.modality_config.is_empty() || self.modality_config.contains_key("message")
@@ -177,7 +198,11 @@ impl Settings {
 
     /// Whether a message's content is a list of parts, or the text itself; None if not said.
     pub fn structured_messages(&self) -> Option<bool> {
-        let format = self.modality_config.get("message")?.get("format")?.as_str()?;
+        let format = self
+            .modality_config
+            .get("message")?
+            .get("format")?
+            .as_str()?;
         match format {
             "flat" => Some(false),
             "structured" => Some(true),
@@ -230,8 +255,9 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 pub fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     read(path)?
         .map(|text| {
-            serde_json::from_str(&text)
-                .map_err(|e| Error::Config(format!("{}: not what it should be: {e}", path.display())))
+            serde_json::from_str(&text).map_err(|e| {
+                Error::Config(format!("{}: not what it should be: {e}", path.display()))
+            })
         })
         .transpose()
 }

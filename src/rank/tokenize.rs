@@ -6,6 +6,7 @@
 use super::plan::Span;
 use super::truncate::Truncation;
 use crate::error::{Error, Result};
+use crate::models::modules::Recipe;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -110,6 +111,26 @@ impl PairTokenizer {
             specials,
             cut_left: config.truncation_side.as_deref() == Some("left"),
             max_length: config.max_length(),
+        })
+    }
+
+    /// The tokens a bare language model answers with.
+    pub fn yes_no(&self) -> Result<Recipe> {
+        let id = |word: &str| {
+            let missing = || {
+                Error::Tokenizer(format!(
+                    "the tokenizer has no token {word:?}: a language model without modules.json is scored by \
+                     its logits of \"yes\" and \"no\""
+                ))
+            };
+            self.tokenizer
+                .token_to_id(word)
+                .map(i64::from)
+                .ok_or_else(missing)
+        };
+        Ok(Recipe::Logits {
+            yes: id("yes")?,
+            no: Some(id("no")?),
         })
     }
 

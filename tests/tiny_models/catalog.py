@@ -500,20 +500,10 @@ FAMILIES_NOT_BUILT: frozenset[str] = frozenset()
 FORMS_NOT_BUILT = frozenset(
     {
         "bert-vocab-txt",
-        "bert-bin",
-        "bert-bin-sharded",
-        "bert-gamma-beta-bin",
         "roberta-vocab-merges",
-        "roberta-bin",
-        "xlmr-bin",
-        "deberta-bin",
-        "deberta-v3-bin",
-        "ettin",
-        "ettin-old-rope",
         "qwen3-yes-no",
         "qwen2-yes-no",
         "qwen2-yes-no-untied",
-        "qwen2-yes-no-bare",
     }
 )
 BUILT = [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _core, _libtorch
+from ..checkpoint import describe, pickled_tensors
 from ..encoders import DEFAULT_MODEL
 from ..in_memory import engine_of
 from .arguments import device_name
@@ -26,9 +27,16 @@ class FromDirectory:
         if name.partition(":")[0] == "cuda":
             _libtorch.load_cuda()
         overrides = json.dumps(self.tokenizer) if self.tokenizer else None
-        return _core.CrossEncoder(
-            self.directory, name, self.dtype, tokenizer_overrides=overrides
-        ), name
+        tensors = pickled_tensors(self.directory)
+        engine = _core.CrossEncoder(
+            self.directory,
+            name,
+            self.dtype,
+            tokenizer_overrides=overrides,
+            tensors=None if tensors is None else describe(tensors),
+            owner=tensors,
+        )
+        return engine, name
 
 
 class InMemory:
