@@ -18,4 +18,5 @@ pub mod pool;
 #[cfg(feature = "python")]
 mod python;
 pub mod rank;
+pub mod retrieve;
 pub mod torch;

@@ -4,7 +4,7 @@ from . import _libtorch
 
 _libtorch.load()
 
-from . import compose, evaluate, rank, retrieve, utils  # noqa: E402
+from . import compose, evaluate, rank, retrieve, sparse, utils  # noqa: E402
 from ._core import __version__  # noqa: E402
 from .cross_encoder import CrossEncoder, TruncationWarning  # noqa: E402
 
@@ -16,5 +16,6 @@ __all__ = [
     "evaluate",
     "rank",
     "retrieve",
+    "sparse",
     "utils",
 ]

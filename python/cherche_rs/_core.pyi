@@ -1,13 +1,21 @@
 """The Rust core."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SUPPORTED_MODEL_TYPES", "CrossEncoder", "Report", "__version__"]
+__all__ = [
+    "SUPPORTED_MODEL_TYPES",
+    "CrossEncoder",
+    "NgramIndex",
+    "Report",
+    "SparseIndex",
+    "__version__",
+    "normalize",
+]
 
 __version__: str
 SUPPORTED_MODEL_TYPES: list[str]
@@ -127,3 +135,87 @@ class CrossEncoder:
     @property
     def family(self) -> str:
         """The architecture's name."""
+
+_Found = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64]]
+
+def normalize(text: str) -> str:
+    """Normalise a text as LeNLP does: to ASCII, lowercase, without punctuation, trimmed."""
+
+@final
+class NgramIndex:
+    """An exact n-gram index over documents numbered 0, 1, ..."""
+
+    @staticmethod
+    def fit(
+        texts: list[str],
+        analyzer: str,
+        ngram_range: tuple[int, int],
+        normalize: bool,
+        stop_words: Sequence[str] | None = None,
+        bm25: tuple[float, float, float] | None = None,
+    ) -> NgramIndex:
+        """Fit an index to texts; `bm25` is (k1, b, epsilon), without it weights are tf-idf's."""
+
+    def add(self, texts: list[str]) -> None:
+        """Add documents without fitting again."""
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Remove documents by number; the numbers of the others stay."""
+
+    def search(self, queries: list[str], k: int, allowed: Sequence[int] | None = None) -> _Found:
+        """Return where each query's answer ends, document numbers, and scores."""
+
+    def save(self, path: str | os.PathLike[str], extra: str) -> None:
+        """Write the index, and a text kept for the caller, to a file: whole or not at all."""
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], mmap: bool, verify: bool) -> tuple[NgramIndex, str]:
+        """Read what `save` wrote."""
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file that `save` would write."""
+
+    @staticmethod
+    def from_bytes(content: bytes) -> NgramIndex:
+        """Read what `to_bytes` gave."""
+
+    def __len__(self) -> int: ...
+    @property
+    def segments(self) -> int:
+        """Number of segments that the documents are in."""
+
+_Part = tuple[int, NDArray[np.uint64], NDArray[np.uint32], NDArray[np.float32]]
+
+@final
+class SparseIndex:
+    """Documents as sparse rows, found by the dot product with sparse queries."""
+
+    def __new__(cls, width: int) -> SparseIndex:
+        """Make an empty index over rows of `width` columns."""
+
+    def add(
+        self,
+        starts: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        values: NDArray[np.float32],
+    ) -> None:
+        """Add the rows of a CSR matrix."""
+
+    def search(
+        self,
+        starts: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        values: NDArray[np.float64],
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> _Found:
+        """Return where each query's answer ends, document numbers, and scores."""
+
+    def parts(self) -> tuple[int, list[_Part]]:
+        """Return the content, for `from_parts`."""
+
+    @staticmethod
+    def from_parts(parts: tuple[int, list[_Part]]) -> SparseIndex:
+        """Take what `parts` gave."""
+
+    def __len__(self) -> int: ...

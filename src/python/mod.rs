@@ -2,7 +2,9 @@
 
 mod cross_encoder;
 mod enter;
+mod ngram_index;
 mod report;
+mod sparse_index;
 mod texts;
 
 use pyo3::prelude::*;
@@ -12,5 +14,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("SUPPORTED_MODEL_TYPES", crate::models::config::SUPPORTED)?;
     m.add_class::<report::Report>()?;
+    m.add_function(wrap_pyfunction!(ngram_index::normalize, m)?)?;
+    m.add_class::<ngram_index::NgramIndex>()?;
+    m.add_class::<sparse_index::SparseIndex>()?;
     m.add_class::<cross_encoder::CrossEncoder>()
 }

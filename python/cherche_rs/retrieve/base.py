@@ -1,12 +1,12 @@
-"""Retrievers: from a query to the documents that match it."""
+"""What all retrievers have in common."""
 
 from __future__ import annotations
 
 import abc
 from typing import Any
 
-from ._documents import Answer, Document, Query, fields_of
-from .compose import Operators
+from .._documents import Answer, Document, Query, fields_of
+from ..compose import Operators
 
 __all__ = ["Retriever"]
 
@@ -26,10 +26,12 @@ class Retriever(Operators, abc.ABC):
         Number of queries to treat at once.
     """
 
+    #: The documents by their key field alone; None before any were given.
+    documents: list[Document] | None = None
+
     def __init__(self, key: str, on: str | list[str], k: int | None, batch_size: int) -> None:
         self.key = key
         self.on = fields_of(on)
-        self.documents: list[Document] | None = None
         self.k = k
         self.batch_size = batch_size
 

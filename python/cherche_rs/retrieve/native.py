@@ -1,0 +1,82 @@
+"""Documents by number in the native n-gram index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import NgramIndex
+from ..sparse import BM25Vectorizer, TfidfVectorizer
+
+#: Where each query's answer ends, document numbers, scores.
+Found = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[Any]]
+
+
+class NativeBackend:
+    """An n-gram index; scores are float32 for tf-idf and float64 for BM25, as in cherche."""
+
+    def __init__(self, index: NgramIndex, dtype: type[np.floating[Any]]) -> None:
+        self.index = index
+        self.dtype = dtype
+
+    @classmethod
+    def fit(cls, vectorizer: TfidfVectorizer, texts: list[str]) -> NativeBackend:
+        """Index ``texts``, cut and weighted as the ``vectorizer`` says."""
+        shortest, longest = vectorizer.ngram_range
+        words = vectorizer.stop_words
+        if isinstance(words, str):
+            raise TypeError(f"stop_words must be a list of words, got the string {words!r}")
+        index = NgramIndex.fit(
+            texts,
+            analyzer=vectorizer.analyzer,
+            ngram_range=(shortest, longest),
+            normalize=bool(vectorizer.normalize),
+            stop_words=None if words is None else list(words),
+            bm25=(
+                (vectorizer.k1, vectorizer.b, vectorizer.epsilon)
+                if isinstance(vectorizer, BM25Vectorizer)
+                else None
+            ),
+        )
+        return cls(index, cls.dtype_of(vectorizer))
+
+    @staticmethod
+    def dtype_of(vectorizer: TfidfVectorizer) -> type[np.floating[Any]]:
+        """Return the type of the scores."""
+        return np.float64 if isinstance(vectorizer, BM25Vectorizer) else np.float32
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], mmap: bool, verify: bool
+    ) -> tuple[NativeBackend, str]:
+        """Read what :meth:`save` wrote, and the text that was saved along."""
+        index, extra = NgramIndex.load(path, mmap, verify)
+        return cls(index, np.float32), extra
+
+    def save(self, path: str | os.PathLike[str], extra: str) -> None:
+        """Write the index and a text to a file."""
+        self.index.save(path, extra)
+
+    def add(self, texts: list[str]) -> None:
+        """Add documents after the last one."""
+        self.index.add(texts)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Remove documents by number."""
+        self.index.remove(numbers)
+
+    def search(self, queries: list[str], k: int, allowed: Sequence[int] | None) -> Found:
+        """Return the best ``k`` documents of each query."""
+        ends, documents, scores = self.index.search(queries, k, allowed)
+        return ends, documents, scores.astype(self.dtype, copy=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"content": self.index.to_bytes(), "dtype": self.dtype}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.index = NgramIndex.from_bytes(state["content"])
+        self.dtype = state["dtype"]

@@ -1,0 +1,442 @@
+"""N-gram retrievers: the cosine of tf-idf or BM25 weights."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from .._documents import Answer, Document, Query, positive, text_of
+from ..sparse import BM25Vectorizer, TfidfVectorizer
+from ..utils import yield_batch
+from .base import Retriever
+from .foreign import VectorizerBackend
+from .native import NativeBackend
+
+__all__ = ["BM25", "TfIdf"]
+
+Self = TypeVar("Self", bound="TfIdf")
+
+
+class TfIdf(Retriever):
+    """Retrieve documents by the cosine of tf-idf weights of n-grams.
+
+    The index is exact: the answer is what comparing the query with every document gives. Documents
+    with equal scores come in the order in which they were added.
+
+    Parameters
+    ----------
+    key
+        Field that identifies a document. Its values can be of any hashable type.
+    on
+        Field or fields in which the query is searched; they are joined by a space.
+    documents
+        The documents to fit the weights on and to index. They are neither kept nor changed.
+    tfidf
+        How texts become weighted n-grams: a vectorizer of :mod:`cherche_rs.sparse` (by default
+        characters 3 to 7 of normalised text), or any object with ``fit_transform`` and
+        ``transform``, such as those of scikit-learn and LeNLP, which goes a slower way.
+    k
+        Number of documents to return; all that match by default.
+    batch_size
+        Number of queries to answer between two steps of the progress bar.
+    fit
+        Fit the vectorizer; otherwise it must be fitted already.
+
+    Examples
+    --------
+    >>> from cherche_rs import retrieve
+    >>> documents = [
+    ...     {"id": 0, "title": "Paris", "article": "Eiffel tower"},
+    ...     {"id": 1, "title": "Montreal", "article": "Montreal is in Canada."},
+    ... ]
+    >>> retriever = retrieve.TfIdf(key="id", on=["title", "article"], documents=documents)
+    >>> [document["id"] for document in retriever("canada")]
+    [1]
+
+    References
+    ----------
+    Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        on: str | list[str],
+        documents: list[Document],
+        tfidf: Any = None,
+        k: int | None = None,
+        batch_size: int = 1024,
+        fit: bool = True,
+    ) -> None:
+        super().__init__(key=key, on=on, k=k, batch_size=batch_size)
+        if documents is None:
+            raise TypeError(
+                f"{type(self).__name__} needs documents to fit its weights on; got documents=None"
+            )
+        self.tfidf = self._default_vectorizer() if tfidf is None else tfidf
+        documents = list(documents)
+        self._keys = [_key(document, key) for document in documents]
+        self._removed: set[int] = set()
+        self._numbers: dict[Hashable, list[int]] | None = None
+        self._known = set(self._keys)
+        texts = [text_of(document, self.on) for document in documents]
+        self._backend: NativeBackend | VectorizerBackend
+        if not isinstance(self.tfidf, TfidfVectorizer):
+            self._backend = VectorizerBackend(self.tfidf, texts, fit)
+        elif fit:
+            self._backend = NativeBackend.fit(self.tfidf, texts)
+        else:
+            raise ValueError("fit=False needs a vectorizer that is fitted already, as tfidf")
+        if k is None:
+            self.k = len(self._keys)
+
+    @staticmethod
+    def _default_vectorizer() -> TfidfVectorizer:
+        return TfidfVectorizer(normalize=True, ngram_range=(3, 7), analyzer="char_wb")
+
+    @property
+    def documents(self) -> list[Document]:  # type: ignore[override]
+        """The documents by their key field alone, in the order they were added."""
+        return [{self.key: key} for _, key in self._live()]
+
+    @property
+    def duplicates(self) -> dict[Hashable, bool]:
+        """The keys of the documents."""
+        return {key: True for _, key in self._live()}
+
+    @property
+    def n(self) -> int:
+        """Number of documents."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return len(self._keys) - len(self._removed)
+
+    def _live(self) -> Iterator[tuple[int, Hashable]]:
+        pairs = enumerate(self._keys)
+        return (pair for pair in pairs if pair[0] not in self._removed)
+
+    def add(
+        self: Self,
+        documents: list[Document],
+        batch_size: int = 100_000,
+        tqdm_bar: bool = False,
+        **kwargs: Any,
+    ) -> Self:
+        """Add documents without fitting the weights again.
+
+        Parameters
+        ----------
+        documents
+            Documents to add. Those whose key is known already are skipped.
+        batch_size
+            Number of documents to add at once.
+        tqdm_bar
+            Show a progress bar.
+
+        Returns
+        -------
+        The retriever itself.
+        """
+        desc = f"Adding documents to {type(self).__name__} retriever"
+        for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
+            keys = [_key(document, self.key) for document in batch]
+            new = [
+                (key, document)
+                for key, document in zip(keys, batch, strict=True)
+                if key not in self._known
+            ]
+            if not new:
+                continue
+            self._backend.add([text_of(document, self.on) for _, document in new])
+            self._keys.extend(key for key, _ in new)
+            self._known.update(key for key, _ in new)
+            self._numbers = None
+        return self
+
+    def remove(self: Self, keys: Collection[Hashable]) -> Self:
+        """Remove documents.
+
+        The weights stay those of the documents the retriever was fitted on.
+
+        Parameters
+        ----------
+        keys
+            Keys of the documents to remove.
+
+        Returns
+        -------
+        The retriever itself.
+
+        Raises
+        ------
+        KeyError
+            If a key is not known. Then nothing is removed.
+        """
+        if isinstance(keys, str):
+            raise TypeError(f"keys must be a list of keys, got the string {keys!r}")
+        numbers = [number for key in keys for number in self._numbers_of(key)]
+        self._backend.remove(numbers)
+        self._removed.update(numbers)
+        self._known.difference_update(keys)
+        self._numbers = None
+        for number in numbers:
+            self._keys[number] = None
+        return self
+
+    def update(self: Self, documents: list[Document]) -> Self:
+        """Replace documents of the same key, and add those that are new, at the end.
+
+        Parameters
+        ----------
+        documents
+            Documents in their new state. The weights are not fitted again.
+
+        Returns
+        -------
+        The retriever itself.
+        """
+        documents = list({_key(document, self.key): document for document in documents}.values())
+        for document in documents:
+            # What cannot be added must not be removed either.
+            text_of(document, self.on)
+        known = [document[self.key] for document in documents if document[self.key] in self._known]
+        self.remove(known)
+        return self.add(documents)
+
+    def _numbers_of(self, key: Hashable) -> list[int]:
+        if self._numbers is None:
+            self._numbers = {}
+            for number, live in self._live():
+                self._numbers.setdefault(live, []).append(number)
+        try:
+            return self._numbers[key]
+        except KeyError:
+            raise KeyError(f"no document has the {self.key} {key!r}") from None
+
+    def __call__(
+        self,
+        q: Query,
+        k: int | None = None,
+        batch_size: int | None = None,
+        tqdm_bar: bool = True,
+        *,
+        filter: Collection[Hashable] | None = None,
+        **kwargs: Any,
+    ) -> Answer:
+        """Retrieve the documents most similar to queries.
+
+        Parameters
+        ----------
+        q
+            A query, or a list of queries.
+        k
+            Number of documents to return for each query; the retriever's ``k`` by default. A
+            negative number leaves out that many of the worst matches.
+        batch_size
+            Number of queries to answer between two steps of the progress bar.
+        tqdm_bar
+            Show a progress bar for lists of queries.
+        filter
+            Keys of the documents that may be returned; those that are not known count for nothing.
+
+        Returns
+        -------
+        For a query, a list of documents: dicts of the key field and the ``"similarity"``, best
+        first, equal ones in the order they were added, those without similarity left out. For a
+        list of queries, a list of such lists.
+        """
+        queries = [q] if isinstance(q, str) else _queries(q)
+        k = operator.index(self.k if k is None else k)  # type: ignore[arg-type]
+        size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        allowed = self._allowed(filter)
+        batches = [q] if isinstance(q, str) else queries
+        answers: list[list[Document]] = []
+        desc = f"{type(self).__name__} retriever"
+        shown = tqdm_bar and not isinstance(q, str)
+        for batch in yield_batch(batches, size, desc, shown):
+            answers.extend(self._answers(batch, k, allowed))
+        return answers[0] if isinstance(q, str) else answers
+
+    def _allowed(self, keys: Collection[Hashable] | None) -> list[int] | None:
+        if keys is None:
+            return None
+        if isinstance(keys, str):
+            raise TypeError(f"filter must be a set of keys, got the string {keys!r}")
+        known = (key for key in keys if key in self._known)
+        return [number for key in known for number in self._numbers_of(key)]
+
+    def _answers(
+        self, queries: list[str], k: int, allowed: list[int] | None
+    ) -> Iterator[list[Document]]:
+        most = len(self._keys) if k < 0 else min(k, len(self._keys))
+        ends, numbers, scores = self._backend.search(queries, most, allowed)
+        key, keys = self.key, self._keys
+        found = [
+            {key: keys[number], "similarity": score}
+            for number, score in zip(numbers.tolist(), scores, strict=True)
+        ]
+        start = 0
+        for end in ends.tolist():
+            answer = found[start:end]
+            start = end
+            if k < 0 and answer:
+                if -k > len(answer):
+                    raise ValueError(
+                        f"k={k} leaves out more documents than the {len(answer)} found"
+                    )
+                answer = answer[:k]
+            yield answer
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the retriever to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The file. An existing one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        TypeError
+            If a key is not a string, a number, a bool or None, or if the vectorizer is not of
+            :mod:`cherche_rs.sparse`. Such retrievers can be pickled.
+        """
+        if not isinstance(self._backend, NativeBackend):
+            raise TypeError(
+                f"a retriever with a {type(self.tfidf).__name__} cannot be saved; pickle it"
+            )
+        for key in self._keys:
+            if not (key is None or type(key) in (str, int, float, bool)):
+                raise TypeError(
+                    f"keys must be strings, numbers, bools or None to be saved, not {key!r}; "
+                    "pickle the retriever instead"
+                )
+        state = {name: getattr(self, name) for name in ("key", "on", "k", "batch_size")}
+        words = self.tfidf.stop_words
+        vectorizer = {**vars(self.tfidf), "stop_words": words if words is None else list(words)}
+        content = {
+            "class": type(self).__name__,
+            "vectorizer": [type(self.tfidf).__name__, vectorizer],
+            "keys": self._keys,
+            "removed": sorted(self._removed),
+            **state,
+        }
+        self._backend.save(path, json.dumps(content))
+
+    @classmethod
+    def load(
+        cls: type[Self], path: str | os.PathLike[str], mmap: bool = True, verify: bool = True
+    ) -> Self:
+        """Read a retriever that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file. It must not be changed in place while a retriever maps it (replacing it, as
+            ``save`` does, is fine).
+        mmap
+            Map the file instead of reading it: processes that open one file share its memory.
+        verify
+            Compare the checksum even of a mapped file, which reads all of it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, of another version, of another class or something else.
+        """
+        backend, extra = NativeBackend.load(path, mmap, verify)
+        content = json.loads(extra)
+        if content["class"] != cls.__name__:
+            raise ValueError(f"{os.fspath(path)}: holds a {content['class']}, not a {cls.__name__}")
+        kind, options = content["vectorizer"]
+        options["ngram_range"] = tuple(options["ngram_range"])
+        made = {"BM25Vectorizer": BM25Vectorizer, "TfidfVectorizer": TfidfVectorizer}[kind]
+        retriever = cls.__new__(cls)
+        for name in ("key", "on", "k", "batch_size"):
+            setattr(retriever, name, content[name])
+        retriever.tfidf = made(**options)
+        backend.dtype = NativeBackend.dtype_of(retriever.tfidf)
+        retriever._backend = backend
+        retriever._keys = content["keys"]
+        retriever._removed = set(content["removed"])
+        retriever._numbers = None
+        retriever._known = {key for _, key in retriever._live()}
+        return retriever
+
+
+class BM25(TfIdf):
+    """Retrieve documents by the cosine of BM25 weights of n-grams.
+
+    Parameters
+    ----------
+    key
+        Field that identifies a document.
+    on
+        Field or fields in which the query is searched; they are joined by a space.
+    documents
+        The documents to fit the weights on and to index. They are neither kept nor changed.
+    count_vectorizer
+        How texts become weighted n-grams: as ``tfidf`` of :class:`TfIdf`, by default
+        :class:`cherche_rs.sparse.BM25Vectorizer` over characters 3 to 5 of normalised text.
+    k
+        Number of documents to return; all that match by default.
+    batch_size
+        Number of queries to answer between two steps of the progress bar.
+    fit
+        Fit the vectorizer; otherwise it must be fitted already.
+
+    References
+    ----------
+    Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        on: str | list[str],
+        documents: list[Document],
+        count_vectorizer: Any = None,
+        k: int | None = None,
+        batch_size: int = 1024,
+        fit: bool = True,
+    ) -> None:
+        super().__init__(
+            key=key,
+            on=on,
+            documents=documents,
+            tfidf=count_vectorizer,
+            k=k,
+            batch_size=batch_size,
+            fit=fit,
+        )
+
+    @staticmethod
+    def _default_vectorizer() -> TfidfVectorizer:
+        return BM25Vectorizer(normalize=True, ngram_range=(3, 5), analyzer="char_wb")
+
+
+def _key(document: Document, key: str) -> Hashable:
+    try:
+        value = document[key]
+    except KeyError:
+        raise KeyError(
+            f"a document has no field {key!r}, which is the key: {document!r:.200}"
+        ) from None
+    except (TypeError, IndexError):
+        raise TypeError(
+            f"a document must be a dict, got {type(document).__name__}: {document!r:.200}"
+        ) from None
+    hash(value)
+    return value
+
+
+def _queries(q: Sequence[str]) -> list[str]:
+    if isinstance(q, (bytes, dict, set, frozenset)) or not hasattr(q, "__len__"):
+        raise TypeError(f"a query must be a string or a list of strings, got {type(q).__name__}")
+    return list(q)

@@ -1,0 +1,220 @@
+//! `_core.NgramIndex`: the n-gram engine as a Python class. Dicts and keys stay in Python.
+
+use super::enter::{enter, enter_interruptible};
+use crate::error::{Error, Result};
+use crate::retrieve::{Analyzer, Archive, Engine, Hits, TextBlock, Unit, Weighting};
+use numpy::{PyArray1, ToPyArray};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// An exact n-gram index over documents numbered 0, 1, ...
+#[pyclass(frozen, module = "cherche_rs._core")]
+pub struct NgramIndex {
+    engine: RwLock<Engine>,
+}
+
+/// Where each query's answer ends, document numbers, scores.
+pub type Found<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<f64>>,
+);
+
+#[pymethods]
+impl NgramIndex {
+    /// Fits an index to texts. `bm25` is (k1, b, epsilon); without it the weights are tf-idf's.
+    #[staticmethod]
+    #[pyo3(signature = (texts, analyzer, ngram_range, normalize, stop_words = None, bm25 = None))]
+    fn fit(
+        py: Python<'_>,
+        texts: &Bound<'_, PyList>,
+        analyzer: &str,
+        ngram_range: (usize, usize),
+        normalize: bool,
+        stop_words: Option<Vec<String>>,
+        bm25: Option<(f64, f64, f64)>,
+    ) -> PyResult<Self> {
+        let unit = match analyzer {
+            "word" => Unit::Word,
+            "char" | "char_wb" => Unit::Char,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "analyzer must be 'word', 'char' or 'char_wb', got {other:?}"
+                )));
+            }
+        };
+        let analyzer = Analyzer {
+            unit,
+            normalize,
+            stop_words: stop_words.map(|words| words.into_iter().collect()),
+            shortest: ngram_range.0,
+            longest: ngram_range.1,
+        };
+        let weighting = match bm25 {
+            None => Weighting::TfIdf,
+            Some((k1, b, epsilon)) => Weighting::Bm25 { k1, b, epsilon },
+        };
+        let blocks = blocks(texts)?;
+        let fit = |cancel: &_| Engine::fit(analyzer, weighting, blocks, cancel);
+        Ok(Self::new(enter_interruptible(py, fit)?))
+    }
+
+    /// Adds documents without fitting again.
+    fn add(&self, py: Python<'_>, texts: &Bound<'_, PyList>) -> PyResult<()> {
+        let blocks = blocks(texts)?;
+        let add = |cancel: &_| self.write().add(blocks, cancel);
+        enter_interruptible(py, add)
+    }
+
+    /// Removes documents by number; the numbers of the others stay.
+    fn remove(&self, py: Python<'_>, numbers: Vec<u32>) -> PyResult<()> {
+        enter(py, || {
+            let mut engine = self.write();
+            check_numbers(&engine, &numbers)?;
+            engine.remove(&numbers);
+            Ok(())
+        })
+    }
+
+    /// The best `k` documents of each query, among the `allowed` numbers if given.
+    #[pyo3(signature = (queries, k, allowed = None))]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyList>,
+        k: usize,
+        allowed: Option<Vec<u32>>,
+    ) -> PyResult<Found<'py>> {
+        let queries: Vec<String> = queries.iter().map(|q| owned(&q)).collect::<PyResult<_>>()?;
+        let search = |cancel: &_| {
+            let engine = self.read();
+            check_numbers(&engine, allowed.as_deref().unwrap_or_default())?;
+            engine.search(&queries, k, allowed.as_deref(), cancel)
+        };
+        let hits = if queries.len() == 1 {
+            // A helper thread would take longer than the search.
+            enter(py, || search(&Default::default()))?
+        } else {
+            enter_interruptible(py, search)?
+        };
+        Ok(found(py, &hits))
+    }
+
+    /// Writes the index, and a text kept for the caller, to a file: whole or not at all.
+    fn save(&self, py: Python<'_>, path: PathBuf, extra: &str) -> PyResult<()> {
+        enter(py, || self.read().sections(extra.into()).save(&path))
+    }
+
+    /// Reads what `save` wrote.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf, mmap: bool, verify: bool) -> PyResult<(Self, String)> {
+        enter(py, || restore(&Archive::open(&path, mmap, verify)?))
+    }
+
+    /// The content of the file that `save` would write.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = enter(py, || Ok(self.read().sections("".into()).to_bytes()))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Reads what `to_bytes` gave.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, content: &[u8]) -> PyResult<Self> {
+        let content = content.to_vec();
+        Ok(enter(py, || restore(&Archive::from_bytes(content)?))?.0)
+    }
+
+    /// Documents ever added, removed ones included.
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        enter(py, || Ok(self.read().len()))
+    }
+
+    /// Number of segments that the documents are in.
+    #[getter]
+    fn segments(&self, py: Python<'_>) -> PyResult<usize> {
+        enter(py, || Ok(self.read().segments()))
+    }
+}
+
+impl NgramIndex {
+    fn new(engine: Engine) -> Self {
+        Self {
+            engine: RwLock::new(engine),
+        }
+    }
+
+    // A panic cannot leave the engine half-changed: it changes in one step, after the work.
+    fn read(&self) -> RwLockReadGuard<'_, Engine> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Engine> {
+        self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn restore(archive: &Archive) -> Result<(NgramIndex, String)> {
+    let (engine, extra) = Engine::restore(archive)?;
+    let extra = extra.as_str().unwrap_or_default().to_owned();
+    Ok((NgramIndex::new(engine), extra))
+}
+
+fn check_numbers(engine: &Engine, numbers: &[u32]) -> Result<()> {
+    match numbers.iter().find(|&&n| n as usize >= engine.len()) {
+        None => Ok(()),
+        Some(number) => Err(Error::Input(format!(
+            "there is no document number {number}: the index has {}",
+            engine.len()
+        ))),
+    }
+}
+
+fn text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let text = value.cast::<PyString>().map_err(|_| {
+        let kind = value.get_type().name().map(|name| name.to_string());
+        PyTypeError::new_err(format!(
+            "a text must be a string, got {}",
+            kind.unwrap_or_default()
+        ))
+    })?;
+    text.to_str()
+}
+
+fn owned(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(text(value)?.to_owned())
+}
+
+fn blocks(texts: &Bound<'_, PyList>) -> PyResult<Vec<TextBlock>> {
+    let mut blocks = Vec::new();
+    for value in texts.iter() {
+        TextBlock::push(&mut blocks, text(&value)?);
+    }
+    Ok(blocks)
+}
+
+/// Normalises a text as LeNLP does: to ASCII, lowercase, without punctuation, trimmed.
+#[pyfunction]
+pub fn normalize(text: &str) -> PyResult<String> {
+    let mut out = Vec::new();
+    crate::retrieve::normalize(text, &mut out);
+    Ok(String::from_utf8(out)?)
+}
+
+/// Answers as arrays.
+pub fn found<'py>(py: Python<'py>, hits: &[Hits]) -> Found<'py> {
+    let mut ends = Vec::with_capacity(hits.len());
+    let (mut docs, mut scores) = (Vec::new(), Vec::new());
+    for hits in hits {
+        docs.extend_from_slice(&hits.docs);
+        scores.extend_from_slice(&hits.scores);
+        ends.push(docs.len() as i64);
+    }
+    (
+        ends.to_pyarray(py),
+        docs.to_pyarray(py),
+        scores.to_pyarray(py),
+    )
+}

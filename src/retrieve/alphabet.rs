@@ -1,0 +1,201 @@
+//! The symbols of the fitted texts: which characters or words there are, and their codes.
+
+use super::analyzer::Unit;
+use super::ngrams::Symbol;
+use hashbrown::{HashMap, HashSet};
+use rayon::prelude::*;
+
+/// Codes 1, 2, ... in ascending order of the characters or words; one more code stands for all that
+/// the fitted texts do not have.
+pub struct Alphabet {
+    symbols: Symbols,
+    /// Code of what is not in the alphabet.
+    unknown: u32,
+}
+
+enum Symbols {
+    Chars {
+        known: Vec<char>,
+        ascii: Box<[u32; 128]>,
+    },
+    Words {
+        known: Vec<String>,
+        codes: HashMap<String, u32>,
+    },
+}
+
+/// Texts as UTF-8, one after the other.
+#[derive(Default)]
+pub struct TextBlock {
+    pub bytes: Vec<u8>,
+    pub ends: Vec<usize>,
+}
+
+impl TextBlock {
+    /// A block is full at this many texts or bytes: enough to be worth a task.
+    const TEXTS: usize = 4096;
+    const BYTES: usize = 1 << 22;
+
+    /// Appends a text to the last block, or to a new one.
+    pub fn push(blocks: &mut Vec<TextBlock>, text: &str) {
+        match blocks.last_mut() {
+            Some(last) if last.ends.len() < Self::TEXTS && last.bytes.len() < Self::BYTES => {
+                last.bytes.extend_from_slice(text.as_bytes());
+                last.ends.push(last.bytes.len());
+            }
+            _ => blocks.push(TextBlock {
+                bytes: text.into(),
+                ends: vec![text.len()],
+            }),
+        }
+    }
+
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| {
+            std::str::from_utf8(&self.bytes[start..end]).expect("texts are UTF-8")
+        })
+    }
+}
+
+impl Alphabet {
+    /// The alphabet of these texts.
+    pub fn of(unit: Unit, texts: &[TextBlock]) -> Self {
+        match unit {
+            Unit::Char => Self::of_chars(sorted_union(texts, |part| {
+                let mut ascii = [false; 128];
+                let mut others = HashSet::new();
+                for text in part.texts() {
+                    for character in text.chars() {
+                        match ascii.get_mut(character as usize) {
+                            Some(seen) => *seen = true,
+                            None => drop(others.insert(character)),
+                        }
+                    }
+                }
+                others.extend(
+                    (0..128u8)
+                        .filter(|&c| ascii[usize::from(c)])
+                        .map(char::from),
+                );
+                others
+            })),
+            Unit::Word => Self::of_words(
+                sorted_union(texts, |part| {
+                    part.texts().flat_map(str::split_whitespace).collect()
+                })
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            ),
+        }
+    }
+
+    /// The alphabet of these characters, in ascending order.
+    pub fn of_chars(known: Vec<char>) -> Self {
+        let unknown = known.len() as u32 + 1;
+        let mut ascii = Box::new([unknown; 128]);
+        for (code, &character) in (1..).zip(&known) {
+            if let Some(slot) = ascii.get_mut(character as usize) {
+                *slot = code;
+            }
+        }
+        let symbols = Symbols::Chars { known, ascii };
+        Self { symbols, unknown }
+    }
+
+    /// The alphabet of these words, in ascending order.
+    pub fn of_words(known: Vec<String>) -> Self {
+        let unknown = known.len() as u32 + 1;
+        let codes = known.iter().cloned().zip(1..).collect();
+        let symbols = Symbols::Words { known, codes };
+        Self { symbols, unknown }
+    }
+
+    /// Largest code, that of unknown symbols.
+    pub fn unknown(&self) -> u32 {
+        self.unknown
+    }
+
+    /// Bits that hold any code.
+    pub fn bits(&self) -> u32 {
+        u32::BITS - self.unknown.leading_zeros()
+    }
+
+    /// The characters or words in a form that [`Self::from_text`] reads: neither holds a line feed
+    /// that matters, since words are split at white space and characters are fixed by their count.
+    pub fn to_text(&self) -> String {
+        match &self.symbols {
+            Symbols::Chars { known, .. } => known.iter().collect(),
+            Symbols::Words { known, .. } => known.join("\n"),
+        }
+    }
+
+    pub fn from_text(unit: Unit, text: &str) -> Self {
+        match unit {
+            Unit::Char => Self::of_chars(text.chars().collect()),
+            Unit::Word => Self::of_words(text.split_whitespace().map(str::to_owned).collect()),
+        }
+    }
+
+    /// Appends the codes of a prepared text to `out`.
+    pub fn encode<S: Symbol>(&self, text: &str, out: &mut Vec<S>) {
+        match &self.symbols {
+            Symbols::Chars { known, ascii } => {
+                out.reserve(text.len());
+                out.extend(text.chars().map(|character| {
+                    S::from_code(match ascii.get(character as usize) {
+                        Some(&code) => code,
+                        None => known
+                            .binary_search(&character)
+                            .map_or(self.unknown, |index| index as u32 + 1),
+                    })
+                }));
+            }
+            Symbols::Words { codes, .. } => out.extend(
+                text.split_whitespace()
+                    .map(|word| S::from_code(codes.get(word).copied().unwrap_or(self.unknown))),
+            ),
+        }
+    }
+}
+
+/// Union of what `symbols` finds in each part, sorted.
+fn sorted_union<'a, T: Ord + std::hash::Hash + Eq + Send>(
+    texts: &'a [TextBlock],
+    symbols: impl Fn(&'a TextBlock) -> HashSet<T> + Send + Sync,
+) -> Vec<T> {
+    let union = texts.par_iter().map(symbols).reduce(HashSet::new, |a, b| {
+        let (mut large, small) = if a.len() < b.len() { (b, a) } else { (a, b) };
+        large.extend(small);
+        large
+    });
+    let mut sorted: Vec<T> = union.into_iter().collect();
+    sorted.par_sort_unstable();
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_follow_the_order_of_symbols_and_survive_a_round_trip() {
+        let text = TextBlock {
+            bytes: "b é a".into(),
+            ends: vec![6],
+        };
+        for (unit, probe, expected) in [
+            (Unit::Char, "ab\nzé", vec![2u32, 3, 5, 5, 4]),
+            (Unit::Word, "a  é zz b", vec![1, 3, 4, 2]),
+        ] {
+            let alphabet = Alphabet::of(unit, std::slice::from_ref(&text));
+            let again = Alphabet::from_text(unit, &alphabet.to_text());
+            for alphabet in [alphabet, again] {
+                let mut codes: Vec<u32> = Vec::new();
+                alphabet.encode(probe, &mut codes);
+                assert_eq!(codes, expected);
+            }
+        }
+    }
+}

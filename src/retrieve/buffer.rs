@@ -1,0 +1,31 @@
+//! Arrays that are either ours or a part of a memory-mapped file.
+
+use bytemuck::Pod;
+use memmap2::Mmap;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// A read-only array.
+pub enum Buffer<T: Pod> {
+    Owned(Vec<T>),
+    /// Bytes of a file, aligned for `T`.
+    Mapped(Arc<Mmap>, Range<usize>),
+}
+
+impl<T: Pod> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        match self {
+            Buffer::Owned(values) => values,
+            // The range was checked for length and alignment when the archive was opened.
+            Buffer::Mapped(map, range) => bytemuck::cast_slice(&map[range.clone()]),
+        }
+    }
+}
+
+impl<T: Pod> From<Vec<T>> for Buffer<T> {
+    fn from(mut values: Vec<T>) -> Self {
+        values.shrink_to_fit();
+        Buffer::Owned(values)
+    }
+}

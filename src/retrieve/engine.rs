@@ -1,0 +1,219 @@
+//! The retriever as one piece: text in, document numbers out.
+
+use super::alphabet::{Alphabet, TextBlock};
+use super::analyzer::Analyzer;
+use super::archive::{Archive, Sections};
+use super::index::{Encoded, Index};
+use super::ngrams::{Shape, Symbol};
+use super::top_k::Hits;
+use super::weighting::Weighting;
+use crate::error::Result;
+use crate::pool::pool;
+use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
+
+/// Analyzer, alphabet and index.
+pub struct Engine {
+    analyzer: Analyzer,
+    alphabet: Alphabet,
+    index: AnyIndex,
+}
+
+/// Small alphabets, as that of normalised text, take a quarter of the memory.
+enum AnyIndex {
+    Narrow(Index<u8>),
+    Wide(Index<u32>),
+}
+
+/// Runs one expression over an index of either width.
+macro_rules! with {
+    ($any:expr, $index:ident => $work:expr) => {
+        match $any {
+            AnyIndex::Narrow($index) => $work,
+            AnyIndex::Wide($index) => $work,
+        }
+    };
+}
+
+impl Engine {
+    /// Learns alphabet, frequencies and lengths from the texts, and indexes them.
+    pub fn fit(
+        analyzer: Analyzer,
+        weighting: Weighting,
+        texts: Vec<TextBlock>,
+        cancel: &AtomicBool,
+    ) -> Result<Self> {
+        let analyzer = analyzer.validated()?;
+        let weighting = weighting.validated()?;
+        on_pool(|| {
+            let prepared = prepare(&analyzer, texts);
+            let alphabet = Alphabet::of(analyzer.unit, &prepared);
+            let shape = Shape {
+                bits: alphabet.bits(),
+                shortest: analyzer.shortest,
+                longest: analyzer.longest,
+            };
+            let index = if alphabet.unknown() <= u8::MAX.into() {
+                let texts = encode(&alphabet, prepared);
+                AnyIndex::Narrow(Index::fit(shape, weighting, texts, cancel)?)
+            } else {
+                let texts = encode(&alphabet, prepared);
+                AnyIndex::Wide(Index::fit(shape, weighting, texts, cancel)?)
+            };
+            Ok(Self {
+                analyzer,
+                alphabet,
+                index,
+            })
+        })
+    }
+
+    /// Documents ever added, removed ones included.
+    pub fn len(&self) -> usize {
+        with!(&self.index, index => index.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of segments.
+    pub fn segments(&self) -> usize {
+        with!(&self.index, index => index.segments.len())
+    }
+
+    pub fn weighting(&self) -> Weighting {
+        with!(&self.index, index => index.model.weighting)
+    }
+
+    /// Adds documents; what was learned stays as it is. On failure nothing is added.
+    pub fn add(&mut self, texts: Vec<TextBlock>, cancel: &AtomicBool) -> Result<()> {
+        let Self {
+            analyzer,
+            alphabet,
+            index,
+        } = self;
+        on_pool(|| {
+            let prepared = prepare(analyzer, texts);
+            with!(index, index => index.add(encode(alphabet, prepared), cancel))
+        })
+    }
+
+    /// Removes documents by their numbers.
+    pub fn remove(&mut self, numbers: &[u32]) {
+        with!(&mut self.index, index => index.remove(numbers));
+    }
+
+    /// The best `k` documents of each query, among `allowed` ones if given.
+    pub fn search(
+        &self,
+        queries: &[String],
+        k: usize,
+        allowed: Option<&[u32]>,
+        cancel: &AtomicBool,
+    ) -> Result<Vec<Hits>> {
+        fn search<S: Symbol>(
+            engine: &Engine,
+            index: &Index<S>,
+            queries: &[String],
+            k: usize,
+            allowed: Option<&[u32]>,
+            cancel: &AtomicBool,
+        ) -> Result<Vec<Hits>> {
+            let filter = allowed.map(|numbers| index.filter(numbers));
+            let query = |number: usize, out: &mut Vec<S>| {
+                let mut prepared = Vec::new();
+                engine.analyzer.prepare(&queries[number], &mut prepared);
+                let text = std::str::from_utf8(&prepared).expect("prepared text is UTF-8");
+                engine.alphabet.encode(text, out);
+            };
+            index.search(queries.len(), query, k, filter.as_ref(), cancel)
+        }
+        let all = || with!(&self.index, index => search(self, index, queries, k, allowed, cancel));
+        // One query is one task: waking another thread for it takes longer than some queries do.
+        if queries.len() == 1 {
+            all()
+        } else {
+            on_pool(all)
+        }
+    }
+
+    /// Adds the engine to an archive.
+    pub fn sections(&self, extra: serde_json::Value) -> Sections<'_> {
+        let meta = serde_json::json!({
+            "analyzer": self.analyzer,
+            "alphabet": self.alphabet.to_text(),
+            "wide": matches!(self.index, AnyIndex::Wide(_)),
+            "extra": extra,
+        });
+        let mut sections = Sections::new(meta);
+        with!(&self.index, index => index.store(&mut sections));
+        sections
+    }
+
+    /// Reads an engine, and what was stored along with it.
+    pub fn restore(archive: &Archive) -> Result<(Self, serde_json::Value)> {
+        let field = |name: &str| archive.meta()[name].clone();
+        let damaged = |what: &'static str| move |_| archive.damaged(what);
+        let analyzer: Analyzer =
+            serde_json::from_value(field("analyzer")).map_err(damaged("analyzer"))?;
+        let analyzer = analyzer.validated()?;
+        let text: String =
+            serde_json::from_value(field("alphabet")).map_err(damaged("alphabet"))?;
+        let wide: bool = serde_json::from_value(field("wide")).map_err(damaged("width"))?;
+        let alphabet = Alphabet::from_text(analyzer.unit, &text);
+        let shape = Shape {
+            bits: alphabet.bits(),
+            shortest: analyzer.shortest,
+            longest: analyzer.longest,
+        };
+        let index = if wide {
+            AnyIndex::Wide(Index::restore(shape, archive)?)
+        } else {
+            AnyIndex::Narrow(Index::restore(shape, archive)?)
+        };
+        let engine = Self {
+            analyzer,
+            alphabet,
+            index,
+        };
+        Ok((engine, field("extra")))
+    }
+}
+
+/// Runs `work` on the worker threads, or on those it is already on.
+fn on_pool<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    match rayon::current_thread_index() {
+        Some(_) => work(),
+        None => pool()?.install(work),
+    }
+}
+
+/// Texts without what the analyzer drops.
+fn prepare(analyzer: &Analyzer, blocks: Vec<TextBlock>) -> Vec<TextBlock> {
+    let prepare = |block: TextBlock| {
+        let mut prepared = TextBlock::default();
+        prepared.bytes.reserve(block.bytes.len());
+        for text in block.texts() {
+            analyzer.prepare(text, &mut prepared.bytes);
+            prepared.ends.push(prepared.bytes.len());
+        }
+        prepared
+    };
+    blocks.into_par_iter().map(prepare).collect()
+}
+
+fn encode<S: Symbol>(alphabet: &Alphabet, blocks: Vec<TextBlock>) -> Vec<Encoded<S>> {
+    let encode = |block: TextBlock| {
+        let mut encoded = Encoded {
+            symbols: Vec::new(),
+            ends: Vec::with_capacity(block.ends.len()),
+        };
+        for text in block.texts() {
+            alphabet.encode(text, &mut encoded.symbols);
+            encoded.ends.push(encoded.symbols.len());
+        }
+        encoded
+    };
+    blocks.into_par_iter().map(encode).collect()
+}

@@ -1,0 +1,250 @@
+//! The index: segments of documents under one fitted model.
+
+use super::build;
+use super::ngrams::{Shape, Symbol, Texts};
+use super::scan::Scanner;
+use super::segment::{Bounds, Model, Segment};
+use super::top_k::{Hits, TopK};
+use super::vocabulary;
+use super::weighting::Weighting;
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Symbols of a segment: positions take four bytes, with room to merge two.
+const MAX_SYMBOLS: usize = 1 << 30;
+
+/// Documents in segments, over symbols of one width.
+pub struct Index<S: Symbol> {
+    pub shape: Shape,
+    pub model: Model,
+    pub segments: Vec<Segment<S>>,
+    pub bounds: Bounds,
+    scanners: Mutex<Vec<Scanner>>,
+}
+
+/// Scale factors, by segment, that leave documents out.
+pub type Filter = Vec<Vec<f32>>;
+
+impl<S: Symbol> Index<S> {
+    /// Fits an index to texts, and holds them.
+    pub fn fit(
+        shape: Shape,
+        weighting: Weighting,
+        blocks: Vec<Encoded<S>>,
+        cancel: &AtomicBool,
+    ) -> Result<Self> {
+        let texts = pack(blocks)?;
+        let fitted = texts.iter().map(|texts| texts.len() as u64).sum();
+        let lengths = texts.iter().flat_map(|texts| texts.offsets.windows(2));
+        let ngrams = lengths.map(|pair| ngrams_of(&shape, (pair[1] - pair[0]) as usize));
+        let ngrams: u64 = ngrams.sum();
+        let average = if fitted == 0 {
+            0.0
+        } else {
+            ngrams as f64 / fitted as f64
+        };
+        let positions = texts.iter().map(|t| build::positions(&shape, t)).max();
+        let table_bits = build::table_bits(&shape, positions.unwrap_or(0));
+        let mut first = 0;
+        let mut segments = Vec::with_capacity(texts.len());
+        for texts in texts {
+            let count = texts.len() as u32;
+            segments.push(Segment::build(&shape, texts, table_bits, first, cancel)?);
+            first += count;
+        }
+        let model = Model::new(weighting, fitted, average);
+        let frequencies = vocabulary::of_fitted(&shape, &segments, cancel)?;
+        let bounds = segments
+            .par_iter_mut()
+            .zip(&frequencies)
+            .map(|(segment, frequencies)| segment.weigh(&shape, &model, frequencies))
+            .reduce(Bounds::default, Bounds::join);
+        Ok(Self::new(shape, model, segments, bounds))
+    }
+
+    pub fn new(shape: Shape, model: Model, segments: Vec<Segment<S>>, bounds: Bounds) -> Self {
+        Self {
+            shape,
+            model,
+            segments,
+            bounds,
+            scanners: Mutex::default(),
+        }
+    }
+
+    /// Number of documents ever added: the number of the next one.
+    pub fn len(&self) -> usize {
+        let last = self.segments.last();
+        last.map_or(0, |last| last.first as usize + last.len())
+    }
+
+    /// Adds documents without changing the model: n-grams that no fitted document has count
+    /// for nothing.
+    pub fn add(&mut self, blocks: Vec<Encoded<S>>, cancel: &AtomicBool) -> Result<()> {
+        let mut first = self.len();
+        let mut added = Vec::new();
+        let mut bounds = self.bounds;
+        for texts in pack(blocks)? {
+            if u32::try_from(first + texts.len()).is_err() {
+                return Err(Error::Input(
+                    "an index holds at most 2^32 documents".to_owned(),
+                ));
+            }
+            let bits = build::table_bits(&self.shape, build::positions(&self.shape, &texts));
+            let mut segment = Segment::build(&self.shape, texts, bits, first as u32, cancel)?;
+            segment.df = None;
+            let frequencies = vocabulary::of_added(&self.shape, &segment, &self.segments);
+            bounds = bounds.join(segment.weigh(&self.shape, &self.model, &frequencies));
+            first += segment.len();
+            added.push(segment);
+        }
+        // Nothing can fail or be interrupted from here on.
+        self.segments.extend(added);
+        self.bounds = bounds;
+        self.free_scanners();
+        self.merge()
+    }
+
+    /// Merges added segments while the last is not much smaller than the one before: each
+    /// document is then sorted again only about log2(documents) times.
+    fn merge(&mut self) -> Result<()> {
+        while let [.., a, b] = &self.segments[..] {
+            let both_added = a.df.is_none() && b.df.is_none();
+            let fits = a.len() + b.len() <= build::MAX_DOCS
+                && a.texts.symbols.len() + b.texts.symbols.len() <= MAX_SYMBOLS;
+            if !both_added || !fits || a.len() > 2 * b.len() {
+                break;
+            }
+            let merged = Segment::merge(&self.shape, a, b, &AtomicBool::new(false))?;
+            self.segments.truncate(self.segments.len() - 2);
+            self.segments.push(merged);
+        }
+        Ok(())
+    }
+
+    /// Removes documents by number. Their n-grams stay in the model.
+    pub fn remove(&mut self, numbers: &[u32]) {
+        for &number in numbers {
+            let (segment, doc) = self.place(number);
+            self.segments[segment].factors[doc] = 0.0;
+        }
+    }
+
+    fn place(&self, number: u32) -> (usize, usize) {
+        let segment = self.segments.partition_point(|s| s.first <= number) - 1;
+        (segment, (number - self.segments[segment].first) as usize)
+    }
+
+    /// A filter that keeps the documents with these numbers only.
+    pub fn filter(&self, numbers: &[u32]) -> Filter {
+        let zeros = |segment: &Segment<S>| vec![0.0; segment.len()];
+        let mut filter: Filter = self.segments.iter().map(zeros).collect();
+        for &number in numbers {
+            let (segment, doc) = self.place(number);
+            filter[segment][doc] = self.segments[segment].factors[doc];
+        }
+        filter
+    }
+
+    /// The best `k` documents for each of `count` queries, of which `query(number, out)` gives the
+    /// symbols.
+    pub fn search(
+        &self,
+        count: usize,
+        query: impl Fn(usize, &mut Vec<S>) + Sync,
+        k: usize,
+        filter: Option<&Filter>,
+        cancel: &AtomicBool,
+    ) -> Result<Vec<Hits>> {
+        let one = |number: usize| {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            let mut symbols = Vec::new();
+            query(number, &mut symbols);
+            Ok(self.with_scanner(|scanner| self.best(scanner, &symbols, k, filter)))
+        };
+        if count == 1 {
+            return Ok(vec![one(0)?]);
+        }
+        (0..count).into_par_iter().map(one).collect()
+    }
+
+    fn best(&self, scanner: &mut Scanner, query: &[S], k: usize, filter: Option<&Filter>) -> Hits {
+        scanner
+            .plan
+            .make(&self.shape, &self.model, &self.segments, query);
+        let mut top = TopK::new(k);
+        for (number, segment) in self.segments.iter().enumerate() {
+            let factors = filter.map(|filter| &filter[number][..]);
+            scanner.scan(&self.model, self.bounds, number, segment, factors, &mut top);
+        }
+        top.into_hits()
+    }
+
+    /// Lends a scanner. One that panics is not given back, and with it goes what it left behind.
+    fn with_scanner<T>(&self, work: impl FnOnce(&mut Scanner) -> T) -> T {
+        let free = || self.scanners.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = free().pop();
+        let mut scanner = kept.unwrap_or_else(|| Scanner::new(self.bounds));
+        let answer = work(&mut scanner);
+        free().push(scanner);
+        answer
+    }
+
+    /// After a change of bounds: they decide how wide a scanner's sums are.
+    fn free_scanners(&mut self) {
+        self.scanners = Mutex::default();
+    }
+}
+
+/// Number of n-grams in a text of so many symbols.
+fn ngrams_of(shape: &Shape, length: usize) -> u64 {
+    let of_length = |n: usize| (length + 1).saturating_sub(n) as u64;
+    (shape.shortest..=shape.longest).map(of_length).sum()
+}
+
+/// Texts as symbols, one after the other.
+pub struct Encoded<S> {
+    pub symbols: Vec<S>,
+    pub ends: Vec<usize>,
+}
+
+/// Joins blocks of texts into as few segments as their limits allow.
+fn pack<S: Symbol>(blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
+    let mut packed = Vec::new();
+    let mut symbols = Vec::new();
+    let mut offsets = vec![0];
+    for block in blocks {
+        let mut start = 0;
+        for &end in &block.ends {
+            let text = &block.symbols[start..end];
+            start = end;
+            if text.len() > build::MAX_LENGTH {
+                return Err(Error::Input(format!(
+                    "a document has {} characters (or words) after normalisation; at most {} can \
+                     be indexed: split it",
+                    text.len(),
+                    build::MAX_LENGTH
+                )));
+            }
+            if offsets.len() > build::MAX_DOCS || symbols.len() + text.len() > MAX_SYMBOLS {
+                packed.push(Texts {
+                    symbols: std::mem::take(&mut symbols).into(),
+                    offsets: std::mem::replace(&mut offsets, vec![0]).into(),
+                });
+            }
+            symbols.extend_from_slice(text);
+            offsets.push(symbols.len() as u32);
+        }
+    }
+    if offsets.len() > 1 {
+        packed.push(Texts {
+            symbols: symbols.into(),
+            offsets: offsets.into(),
+        });
+    }
+    Ok(packed)
+}

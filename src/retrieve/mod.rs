@@ -1,0 +1,56 @@
+//! N-gram retrieval: cosine of tf-idf or BM25 weights, exact, one posting per text position.
+//!
+//! Two n-grams of lengths 3 and 7 that start at the same place are prefixes of one path. So each
+//! position of each text is stored once, under its longest n-gram, in a sorted list of paths (a trie
+//! laid flat), and every shorter n-gram is a contiguous range of that list. With v(g) the weight of
+//! n-gram g in the query times its weight in any document,
+//!
+//! ```text
+//! <q, d> = sum over positions of d of V(path),   V(path) = sum of v(g) over the prefixes g of path
+//! ```
+//!
+//! and V is constant over ranges of the list: a query adds one number to each document of a few
+//! disjoint ranges. Postings carry neither weights nor frequencies. docs/retriever.md tells the rest.
+//!
+//! ```text
+//! engine      text in, ranked document numbers out; any alphabet
+//! index       segments of documents: fit, add, remove, search
+//! plan, scan  a query's n-grams -> ranges with values -> scores -> top k
+//! segment     postings of up to 65,536 documents and their scale factors
+//! build       texts -> sorted paths, in parallel
+//! weighting   idf, tf-idf, BM25: the formulas
+//! analyzer    text -> symbols (characters or words)
+//! ```
+
+mod alphabet;
+mod analyzer;
+mod archive;
+mod buffer;
+mod build;
+mod counts;
+mod engine;
+mod index;
+mod ngrams;
+mod normalize;
+mod plan;
+mod repeats;
+mod scan;
+mod segment;
+mod sparse;
+mod store;
+mod top_k;
+mod trie;
+mod vocabulary;
+mod weighting;
+
+#[cfg(test)]
+mod oracle_tests;
+
+pub use alphabet::TextBlock;
+pub use analyzer::{Analyzer, Unit};
+pub use archive::{Archive, Sections};
+pub use engine::Engine;
+pub use normalize::normalize;
+pub use sparse::{Rows, SparseIndex};
+pub use top_k::Hits;
+pub use weighting::Weighting;

@@ -1,0 +1,234 @@
+//! Up to 65,536 documents: their paths, postings and scale factors.
+
+use super::buffer::Buffer;
+use super::build::{self, DocRepeat};
+use super::counts::Counts;
+use super::ngrams::{Shape, Symbol, Texts};
+use super::trie::Trie;
+use super::weighting::{IdfSquares, Weighting};
+use crate::error::Result;
+use std::sync::atomic::AtomicBool;
+
+/// Repeats as arrays, sorted by n-gram, then document.
+pub struct Repeats {
+    pub ngrams: Buffer<u32>,
+    pub docs: Buffer<u16>,
+    pub tfs: Buffer<u32>,
+}
+
+impl Repeats {
+    fn new(repeats: &[DocRepeat]) -> Self {
+        Self {
+            ngrams: repeats.iter().map(|r| r.ngram).collect::<Vec<_>>().into(),
+            docs: repeats.iter().map(|r| r.doc).collect::<Vec<_>>().into(),
+            tfs: repeats.iter().map(|r| r.tf).collect::<Vec<_>>().into(),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = DocRepeat> + '_ {
+        let parts = self
+            .ngrams
+            .iter()
+            .zip(self.docs.iter())
+            .zip(self.tfs.iter());
+        parts.map(|((&ngram, &doc), &tf)| DocRepeat { ngram, doc, tf })
+    }
+
+    /// Documents, with frequencies, that have this n-gram more than once.
+    pub fn of(&self, ngram: usize) -> impl Iterator<Item = (u16, u32)> + '_ {
+        let first = self.ngrams.partition_point(|&n| (n as usize) < ngram);
+        let size = self.ngrams[first..].partition_point(|&n| n as usize == ngram);
+        let range = first..first + size;
+        let docs = self.docs[range.clone()].iter().copied();
+        docs.zip(self.tfs[range].iter().copied())
+    }
+}
+
+/// What was learned when the index was fitted.
+pub struct Model {
+    pub weighting: Weighting,
+    /// Fitted documents.
+    pub fitted: u64,
+    /// Mean number of n-grams of a fitted document.
+    pub average_length: f64,
+    pub idf_squares: IdfSquares,
+}
+
+impl Model {
+    pub fn new(weighting: Weighting, fitted: u64, average_length: f64) -> Self {
+        Self {
+            weighting,
+            fitted,
+            average_length,
+            idf_squares: IdfSquares::new(weighting, fitted),
+        }
+    }
+}
+
+/// Bounds over documents, from which the error of fixed-point sums follows (see `scan::Unit`).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// Largest sum a query of norm one can give a document: the largest inverse factor.
+    pub sum: f64,
+    /// Largest product of a document's factor and its number of terms.
+    pub rounding: f64,
+}
+
+impl Bounds {
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            sum: self.sum.max(other.sum),
+            rounding: self.rounding.max(other.rounding),
+        }
+    }
+}
+
+/// A part of the index. All but the factors is immutable.
+pub struct Segment<S: Symbol> {
+    pub texts: Texts<S>,
+    pub trie: Trie,
+    /// Document of each posting.
+    pub docs: Buffer<u16>,
+    /// Empty where weights are linear in the frequency (tf-idf).
+    pub repeats: Repeats,
+    /// For fitted segments: how many documents have each n-gram.
+    pub df: Option<Counts>,
+    /// Turns a query's sum over a document into a cosine: the weight of a frequency of one, by the
+    /// document's norm. Zero for documents without weights and for removed ones.
+    pub factors: Vec<f32>,
+    /// BM25's length penalty of each document; empty for tf-idf.
+    pub penalties: Buffer<f32>,
+    /// Number, in the index, of the first document.
+    pub first: u32,
+}
+
+impl<S: Symbol> Segment<S> {
+    /// Sorts the texts; documents have no weights yet.
+    pub fn build(
+        shape: &Shape,
+        texts: Texts<S>,
+        table_bits: u32,
+        first: u32,
+        cancel: &AtomicBool,
+    ) -> Result<Self> {
+        let built = build::build(shape, &texts, table_bits, cancel)?;
+        Ok(Self {
+            trie: built.trie,
+            docs: built.docs.into(),
+            repeats: Repeats::new(&built.repeats),
+            df: Some(built.df),
+            factors: vec![0.0; texts.len()],
+            penalties: Vec::new().into(),
+            texts,
+            first,
+        })
+    }
+
+    /// Number of documents, removed ones included.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Weights the documents, given how many fitted documents have each n-gram of the segment.
+    ///
+    /// The squared norm of a document is a sum over its positions, the sum of `idf^2` over the
+    /// prefixes of a path being the same for all postings of the path, corrected where a frequency
+    /// is above one.
+    pub fn weigh(&mut self, shape: &Shape, model: &Model, frequencies: &[u32]) -> Bounds {
+        let Model { weighting, .. } = *model;
+        let docs = self.len();
+        let mut squares = vec![0f64; docs];
+        let mut lengths = vec![0u64; docs];
+        let mut terms = vec![0u32; docs];
+        let mut sums = vec![0f64; shape.longest + 1];
+        let mut known = vec![0u64; shape.longest + 1];
+        let mut ngram = 0;
+        for path in 0..self.trie.len() {
+            let shared = usize::from(self.trie.shared[path]);
+            let length = self.trie.length(path);
+            for depth in shared + 1..=length {
+                let df = frequencies[ngram];
+                sums[depth] = sums[depth - 1] + model.idf_squares.get(df);
+                known[depth] = known[depth - 1] + u64::from(df > 0);
+                ngram += 1;
+            }
+            for &doc in &self.docs[self.trie.postings(path as u32..path as u32 + 1)] {
+                squares[usize::from(doc)] += sums[length];
+                lengths[usize::from(doc)] += known[length];
+                terms[usize::from(doc)] += 1;
+            }
+        }
+        let penalties: Vec<f64> = lengths
+            .iter()
+            .map(|&length| weighting.penalty(length, model.average_length))
+            .collect();
+        let ones: Vec<f64> = penalties
+            .iter()
+            .map(|&penalty| weighting.saturation(1, penalty))
+            .collect();
+        for (square, one) in squares.iter_mut().zip(&ones) {
+            *square *= one * one;
+        }
+        for DocRepeat { ngram, doc, tf } in self.repeats.iter() {
+            let doc = usize::from(doc);
+            let weight = weighting.saturation(tf, penalties[doc]);
+            let counted = f64::from(tf) * ones[doc] * ones[doc];
+            squares[doc] +=
+                (weight * weight - counted) * model.idf_squares.get(frequencies[ngram as usize]);
+            terms[doc] += 1;
+        }
+        let mut bounds = Bounds::default();
+        for doc in 0..docs {
+            let factor = if squares[doc] > 0.0 {
+                ones[doc] / squares[doc].sqrt()
+            } else {
+                0.0
+            };
+            self.factors[doc] = factor as f32;
+            if self.factors[doc] > 0.0 {
+                bounds = bounds.join(Bounds {
+                    sum: 1.0 / factor,
+                    rounding: f64::from(terms[doc]) * factor,
+                });
+            }
+        }
+        if weighting == Weighting::TfIdf {
+            self.repeats = Repeats::new(&[]);
+        } else {
+            self.penalties = penalties
+                .iter()
+                .map(|&p| p as f32)
+                .collect::<Vec<_>>()
+                .into();
+        }
+        bounds
+    }
+
+    /// One segment in place of two neighbours; texts of removed documents are dropped, their
+    /// numbers stay.
+    pub fn merge(shape: &Shape, a: &Self, b: &Self, cancel: &AtomicBool) -> Result<Self> {
+        let mut symbols = Vec::with_capacity(a.texts.symbols.len() + b.texts.symbols.len());
+        let mut offsets = vec![0];
+        for segment in [a, b] {
+            for doc in 0..segment.len() {
+                if segment.factors[doc] > 0.0 {
+                    symbols.extend_from_slice(segment.texts.get(doc));
+                }
+                offsets.push(symbols.len() as u32);
+            }
+        }
+        let texts = Texts {
+            symbols: symbols.into(),
+            offsets: offsets.into(),
+        };
+        let table_bits = build::table_bits(shape, build::positions(shape, &texts));
+        let mut merged = Self::build(shape, texts, table_bits, a.first, cancel)?;
+        merged.df = None;
+        merged.factors = [&a.factors[..], &b.factors].concat();
+        merged.penalties = [&a.penalties[..], &b.penalties].concat().into();
+        if merged.penalties.is_empty() {
+            merged.repeats = Repeats::new(&[]);
+        }
+        Ok(merged)
+    }
+}

@@ -1,0 +1,149 @@
+//! An index as named arrays, and back.
+
+use super::archive::{Archive, Sections};
+use super::counts::Counts;
+use super::index::Index;
+use super::ngrams::{Shape, Symbol, Texts};
+use super::segment::{Bounds, Model, Repeats, Segment};
+use super::trie::Trie;
+use super::weighting::Weighting;
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// What is not an array.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    weighting: Weighting,
+    fitted: u64,
+    /// Numbers as bits: JSON may lose the last one.
+    average_length: u64,
+    largest_sum: u64,
+    rounding: u64,
+    segments: Vec<SegmentHead>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SegmentHead {
+    first: u32,
+    table_bits: u32,
+    fitted: bool,
+}
+
+impl<S: Symbol> Index<S> {
+    pub fn store<'a>(&'a self, sections: &mut Sections<'a>) {
+        let head = Head {
+            weighting: self.model.weighting,
+            fitted: self.model.fitted,
+            average_length: self.model.average_length.to_bits(),
+            largest_sum: self.bounds.sum.to_bits(),
+            rounding: self.bounds.rounding.to_bits(),
+            segments: self
+                .segments
+                .iter()
+                .map(|segment| SegmentHead {
+                    first: segment.first,
+                    table_bits: segment.trie.table_bits,
+                    fitted: segment.df.is_some(),
+                })
+                .collect(),
+        };
+        sections.meta["index"] = serde_json::to_value(head).expect("the head is plain data");
+        for (number, segment) in self.segments.iter().enumerate() {
+            let name = |field: &str| format!("{number}.{field}");
+            sections.push(name("symbols"), &segment.texts.symbols);
+            sections.push(name("offsets"), &segment.texts.offsets);
+            sections.push(name("table"), &segment.trie.table);
+            sections.push(name("at"), &segment.trie.at);
+            sections.push(name("shared"), &segment.trie.shared);
+            sections.push(name("fresh"), &segment.trie.fresh);
+            sections.push(name("marks"), &segment.trie.marks);
+            sections.push(name("starts"), &segment.trie.starts);
+            sections.push(name("docs"), &segment.docs);
+            sections.push(name("repeats.ngrams"), &segment.repeats.ngrams);
+            sections.push(name("repeats.docs"), &segment.repeats.docs);
+            sections.push(name("repeats.tfs"), &segment.repeats.tfs);
+            if let Some(df) = &segment.df {
+                sections.push(name("df.small"), &df.small);
+                sections.push(name("df.large_at"), &df.large_at);
+                sections.push(name("df.large"), &df.large);
+            }
+            sections.push(name("factors"), &segment.factors);
+            sections.push(name("penalties"), &segment.penalties);
+        }
+    }
+
+    pub fn restore(shape: Shape, archive: &Archive) -> Result<Self> {
+        let head: Head = serde_json::from_value(archive.meta()["index"].clone())
+            .map_err(|_| archive.damaged("description"))?;
+        let segment = |number: usize, head: &SegmentHead| -> Result<Segment<S>> {
+            let name = |field: &str| format!("{number}.{field}");
+            let df = match head.fitted {
+                false => None,
+                true => Some(Counts {
+                    small: archive.get(&name("df.small"))?,
+                    large_at: archive.get(&name("df.large_at"))?,
+                    large: archive.get(&name("df.large"))?,
+                }),
+            };
+            let segment = Segment {
+                texts: Texts {
+                    symbols: archive.get(&name("symbols"))?,
+                    offsets: archive.get(&name("offsets"))?,
+                },
+                trie: Trie {
+                    table: archive.get(&name("table"))?,
+                    table_bits: head.table_bits,
+                    at: archive.get(&name("at"))?,
+                    shared: archive.get(&name("shared"))?,
+                    fresh: archive.get(&name("fresh"))?,
+                    marks: archive.get(&name("marks"))?,
+                    starts: archive.get(&name("starts"))?,
+                },
+                docs: archive.get(&name("docs"))?,
+                repeats: Repeats {
+                    ngrams: archive.get(&name("repeats.ngrams"))?,
+                    docs: archive.get(&name("repeats.docs"))?,
+                    tfs: archive.get(&name("repeats.tfs"))?,
+                },
+                df,
+                // The one array that changes.
+                factors: archive.get(&name("factors"))?.to_vec(),
+                penalties: archive.get(&name("penalties"))?,
+                first: head.first,
+            };
+            match sound(&segment) {
+                true => Ok(segment),
+                false => Err(archive.damaged(&format!("segment {number}"))),
+            }
+        };
+        let segments = head.segments.iter().enumerate();
+        let segments = segments
+            .map(|(number, head)| segment(number, head))
+            .collect::<Result<_>>()?;
+        let bounds = Bounds {
+            sum: f64::from_bits(head.largest_sum),
+            rounding: f64::from_bits(head.rounding),
+        };
+        let model = Model::new(
+            head.weighting.validated()?,
+            head.fitted,
+            f64::from_bits(head.average_length),
+        );
+        Ok(Self::new(shape, model, segments, bounds))
+    }
+}
+
+/// Whether the arrays have the lengths they have in a segment.
+fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
+    let Segment { texts, trie, .. } = segment;
+    let paths = trie.at.len();
+    texts.offsets.last().copied() == Some(texts.symbols.len() as u32)
+        && trie.table_bits < 32
+        && trie.table.len() == (1 << trie.table_bits) + 1
+        && trie.table.last().copied() == Some(paths as u32)
+        && [trie.shared.len(), trie.fresh.len(), trie.starts.len() - 1] == [paths; 3]
+        && trie.starts.last().copied() == Some(segment.docs.len() as u32)
+        && segment.factors.len() == texts.len()
+        && [segment.repeats.docs.len(), segment.repeats.tfs.len()]
+            == [segment.repeats.ngrams.len(); 2]
+}

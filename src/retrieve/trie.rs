@@ -1,0 +1,123 @@
+//! The distinct paths of a segment, sorted: a trie of n-grams laid flat.
+//!
+//! A path is the longest n-gram at some position. The n-grams that begin with g, and g itself, are
+//! a contiguous range of paths. Each path knows how many symbols it shares with the one before it;
+//! the n-grams beyond those are the ones it is the first to have, and n-grams are numbered in that order.
+
+use super::buffer::Buffer;
+use super::ngrams::{Shape, Symbol, shared_prefix};
+use std::ops::Range;
+
+/// Paths between two entries of `Trie::marks`.
+pub const MARK_EVERY: usize = 32;
+
+/// Sorted paths, without their symbols: those are in the texts.
+pub struct Trie {
+    /// First path of each bucket: paths are in one bucket if the first `table_bits` bits of their
+    /// keys agree.
+    pub table: Buffer<u32>,
+    pub table_bits: u32,
+    /// Where in the texts each path occurs.
+    pub at: Buffer<u32>,
+    /// Symbols shared with the path before, at least `shortest - 1`.
+    pub shared: Buffer<u8>,
+    /// Length of each path less `shared`: the number of n-grams that it is the first to have.
+    pub fresh: Buffer<u8>,
+    /// Number of n-grams before every `MARK_EVERY`th path.
+    pub marks: Buffer<u32>,
+    /// First posting of each path, and the number of postings.
+    pub starts: Buffer<u32>,
+}
+
+impl Trie {
+    /// Number of paths.
+    pub fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Number of distinct n-grams.
+    pub fn ngrams(&self) -> usize {
+        self.first_ngram(self.len())
+    }
+
+    /// Length of a path.
+    pub fn length(&self, path: usize) -> usize {
+        usize::from(self.shared[path]) + usize::from(self.fresh[path])
+    }
+
+    /// Symbols of a path.
+    pub fn path<'a, S: Symbol>(&self, symbols: &'a [S], path: usize) -> &'a [S] {
+        let at = self.at[path] as usize;
+        &symbols[at..at + self.length(path)]
+    }
+
+    /// Number of the first n-gram that no path before this one has.
+    pub fn first_ngram(&self, path: usize) -> usize {
+        let mark = path / MARK_EVERY;
+        let since = self.fresh[mark * MARK_EVERY..path].iter();
+        self.marks[mark] as usize + since.map(|&fresh| usize::from(fresh)).sum::<usize>()
+    }
+
+    /// Number of the n-gram of this length that is common to a range of paths, and to no other.
+    pub fn ngram(&self, first_path: usize, length: usize) -> usize {
+        self.first_ngram(first_path) + length - usize::from(self.shared[first_path]) - 1
+    }
+
+    /// Postings of a range of paths.
+    pub fn postings(&self, paths: Range<u32>) -> Range<usize> {
+        self.starts[paths.start as usize] as usize..self.starts[paths.end as usize] as usize
+    }
+
+    /// Paths in the bucket of a key.
+    fn bucket(&self, key: u64) -> Range<usize> {
+        let bucket = key.unbounded_shr(u64::BITS - self.table_bits) as usize;
+        self.table[bucket] as usize..self.table[bucket + 1] as usize
+    }
+
+    /// Finds the prefixes of `wanted`: calls `found(length, paths)` for each that the segment has,
+    /// longest first.
+    pub fn prefixes<S: Symbol>(
+        &self,
+        shape: &Shape,
+        symbols: &[S],
+        wanted: &[S],
+        mut found: impl FnMut(usize, Range<u32>),
+    ) {
+        let Range { start, end } = self.bucket(shape.key(wanted));
+        let (mut low, mut high) = (start, end);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.path(symbols, middle) < wanted {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let place = low;
+        let shares = |path| shared_prefix(self.path(symbols, path), wanted);
+        let left = if place > start { shares(place - 1) } else { 0 };
+        let right = if place < end { shares(place) } else { 0 };
+        // The ranges of shorter prefixes contain those of longer ones: grow both ends.
+        let (mut first, mut last) = (place, place);
+        for length in (shape.shortest..=left.max(right)).rev() {
+            if first == place && left >= length {
+                first -= 1;
+            }
+            if last == place && right >= length {
+                last += 1;
+            }
+            if first < place {
+                first -= run(self.shared[start..=first].iter().rev(), length);
+            }
+            if last > place {
+                last += run(self.shared[last..end].iter(), length);
+            }
+            found(length, first as u32..last as u32);
+        }
+    }
+}
+
+/// How many of the first `shared` are at least `length`.
+fn run<'a>(shared: impl Iterator<Item = &'a u8>, length: usize) -> usize {
+    shared.take_while(|&&s| usize::from(s) >= length).count()
+}

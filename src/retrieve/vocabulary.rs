@@ -1,0 +1,144 @@
+//! How many fitted documents have each n-gram: a sum over the fitted segments.
+
+use super::ngrams::{Shape, Symbol, shared_prefix};
+use super::segment::Segment;
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Tasks for the thread pool.
+const TASKS: usize = 64;
+
+/// For each n-gram of each of the fitted `segments` (whose tables have one width), its frequency in
+/// all of them together.
+pub fn of_fitted<S: Symbol>(
+    shape: &Shape,
+    segments: &[Segment<S>],
+    cancel: &AtomicBool,
+) -> Result<Vec<Vec<u32>>> {
+    let Some(first) = segments.first() else {
+        return Ok(Vec::new());
+    };
+    if let [one] = segments {
+        let df = one.df.as_ref().expect("the segment is fitted");
+        return Ok(vec![(0..one.trie.ngrams()).map(|n| df.get(n)).collect()]);
+    }
+    let buckets = 1 << first.trie.table_bits;
+    let parts: Vec<Vec<Vec<u32>>> = (0..TASKS)
+        .into_par_iter()
+        .map(|task| {
+            let mut merge = Merge::new(shape, segments, buckets * task / TASKS);
+            for bucket in buckets * task / TASKS..buckets * (task + 1) / TASKS {
+                merge.bucket(bucket);
+            }
+            match cancel.load(Ordering::Relaxed) {
+                true => Err(Error::Interrupted),
+                false => Ok(merge.totals),
+            }
+        })
+        .collect::<Result<_>>()?;
+    Ok((0..segments.len())
+        .map(|segment| {
+            let of_segment: Vec<&[u32]> = parts.iter().map(|part| &part[segment][..]).collect();
+            of_segment.concat()
+        })
+        .collect())
+}
+
+/// Walks the paths of several segments in their common order, bucket by bucket.
+struct Merge<'a, S: Symbol> {
+    shape: &'a Shape,
+    segments: &'a [Segment<S>],
+    /// Next n-gram of each segment.
+    ngrams: Vec<usize>,
+    /// What is known of each segment's n-grams, from the first bucket on.
+    totals: Vec<Vec<u32>>,
+    /// For each length, the sum so far and where (segment, place) it goes.
+    open: Vec<(u32, Vec<(usize, usize)>)>,
+    paths: Vec<(&'a [S], usize, usize)>,
+}
+
+impl<'a, S: Symbol> Merge<'a, S> {
+    fn new(shape: &'a Shape, segments: &'a [Segment<S>], bucket: usize) -> Self {
+        let first = |s: &Segment<S>| s.trie.first_ngram(s.trie.table[bucket] as usize);
+        Self {
+            shape,
+            segments,
+            ngrams: segments.iter().map(first).collect(),
+            totals: vec![Vec::new(); segments.len()],
+            open: vec![Default::default(); shape.longest + 1],
+            paths: Vec::new(),
+        }
+    }
+
+    fn bucket(&mut self, bucket: usize) {
+        self.paths.clear();
+        for (number, segment) in self.segments.iter().enumerate() {
+            let trie = &segment.trie;
+            for path in trie.table[bucket] as usize..trie.table[bucket + 1] as usize {
+                let symbols = trie.path(&segment.texts.symbols, path);
+                self.paths.push((symbols, number, path));
+            }
+        }
+        // A stable sort of a few ascending runs is a merge.
+        self.paths.sort_by(|a, b| a.0.cmp(b.0));
+        let mut previous: &[S] = &[];
+        for &(symbols, number, path) in &self.paths {
+            let common = shared_prefix(previous, symbols).max(self.shape.shortest - 1);
+            close(&mut self.open[common + 1..], &mut self.totals);
+            let segment = &self.segments[number];
+            let df = segment.df.as_ref().expect("the segment is fitted");
+            for length in usize::from(segment.trie.shared[path]) + 1..=symbols.len() {
+                let (sum, places) = &mut self.open[length];
+                *sum += df.get(self.ngrams[number]);
+                places.push((number, self.totals[number].len()));
+                self.totals[number].push(0);
+                self.ngrams[number] += 1;
+            }
+            previous = symbols;
+        }
+        close(&mut self.open, &mut self.totals);
+    }
+}
+
+/// Hands out sums that are complete.
+fn close(open: &mut [(u32, Vec<(usize, usize)>)], totals: &mut [Vec<u32>]) {
+    for (sum, places) in open {
+        for (segment, place) in places.drain(..) {
+            totals[segment][place] = *sum;
+        }
+        *sum = 0;
+    }
+}
+
+/// For each n-gram of a `segment` that is not fitted, its frequency in those that are.
+pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segment<S>]) -> Vec<u32> {
+    let trie = &segment.trie;
+    let paths = trie.len();
+    let tasks = paths.div_ceil(1024).max(1);
+    let parts: Vec<Vec<u32>> = (0..tasks)
+        .into_par_iter()
+        .map(|task| {
+            let mut frequencies = Vec::new();
+            for path in paths * task / tasks..paths * (task + 1) / tasks {
+                let shared = usize::from(trie.shared[path]);
+                let place = frequencies.len();
+                frequencies.resize(place + usize::from(trie.fresh[path]), 0);
+                let wanted = trie.path(&segment.texts.symbols, path);
+                for other in fitted {
+                    let Some(df) = &other.df else { continue };
+                    other
+                        .trie
+                        .prefixes(shape, &other.texts.symbols, wanted, |length, range| {
+                            if length > shared {
+                                let ngram = other.trie.ngram(range.start as usize, length);
+                                frequencies[place + length - shared - 1] += df.get(ngram);
+                            }
+                        });
+                }
+            }
+            frequencies
+        })
+        .collect();
+    parts.concat()
+}
