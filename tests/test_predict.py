@@ -161,7 +161,7 @@ def test_dtype_by_every_name(zoo):
     kwargs = {"torch_dtype": "bfloat16"}
     assert cherche_rs.CrossEncoder(path, model_kwargs=kwargs).dtype == "bfloat16"
     assert cherche_rs.CrossEncoder(path, model_kwargs={"dtype": "auto"}).dtype == "float32"
-    with pytest.raises(TypeError, match="int7"):
+    with pytest.raises(ValueError, match="int7"):
         cherche_rs.CrossEncoder(path, dtype="int7")
 
 

@@ -117,6 +117,14 @@ class CrossEncoder:
         """Return the token ids of each pair's sequences: one, or one for each window."""
 
     @property
+    def dtype(self) -> str:
+        """The number format in use."""
+
+    @property
+    def note(self) -> str | None:
+        """Why the number format is not the one asked for."""
+
+    @property
     def num_labels(self) -> int:
         """Number of outputs per pair."""
 

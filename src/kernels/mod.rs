@@ -8,6 +8,7 @@ pub mod element;
 pub mod embed;
 pub mod norm;
 pub mod position;
+pub mod quantize;
 pub mod rope;
 pub mod simd;
 

@@ -32,7 +32,7 @@ impl Step {
         activation: Activation,
     ) -> Result<Self> {
         Ok(Step::Dense(
-            Linear::load(scope, inputs, outputs)?,
+            Linear::load_float(scope, inputs, outputs, scope.has("bias"))?,
             activation,
         ))
     }
@@ -63,10 +63,10 @@ impl Head {
         labels: usize,
     ) -> Result<Self> {
         let out = Step::Dense(
-            Linear::load_with(out, width, labels as i64, true)?,
+            Linear::load_float(out, width, labels as i64, true)?,
             Activation::Identity,
         );
-        let dense = Step::Dense(Linear::load_with(dense, width, width, true)?, activation);
+        let dense = Step::Dense(Linear::load_float(dense, width, width, true)?, activation);
         Ok(Head::new(Pool::First, vec![dense, out], labels))
     }
 

@@ -4,6 +4,7 @@
 //! transformers puts on it; [`config::Family`] is the only place that knows them all.
 
 pub mod bert;
+pub mod compute;
 pub mod config;
 pub mod deberta;
 pub mod decoder;

@@ -1,5 +1,6 @@
 //! Checkpoint tensors by name: found, checked, converted, and accounted for.
 
+use super::compute::Compute;
 use crate::error::{Error, Result};
 use crate::torch::Frozen;
 use memmap2::Mmap;
@@ -19,9 +20,7 @@ pub type Owner = Arc<dyn Any + Send + Sync>;
 pub struct Weights {
     tensors: HashMap<String, Tensor>,
     taken: RefCell<BTreeSet<String>>,
-    device: Device,
-    dtype: Kind,
-    native_kernels: bool,
+    compute: Compute,
     /// The tensors live in a model the caller keeps: use them where they are.
     shared: bool,
     owners: Vec<Owner>,
@@ -38,18 +37,13 @@ pub struct Scope<'a> {
 
 impl Weights {
     /// Maps safetensors files, each with what the names of its tensors are put below; nothing is read yet.
-    pub fn map(
-        files: &[(String, PathBuf)],
-        origin: String,
-        device: Device,
-        dtype: Kind,
-    ) -> Result<Self> {
+    pub fn map(files: &[(String, PathBuf)], origin: String, compute: Compute) -> Result<Self> {
         let mut tensors = HashMap::new();
         let mut owners = Vec::new();
         for (prefix, path) in files {
             owners.push(map_file(prefix, path, &mut tensors)?);
         }
-        Ok(Self::new(tensors, owners, origin, device, dtype, false))
+        Ok(Self::new(tensors, owners, origin, compute, false))
     }
 
     /// Adds tensors that somebody else has read; `owner` keeps their memory alive.
@@ -66,18 +60,16 @@ impl Weights {
         tensors: HashMap<String, Tensor>,
         owner: Owner,
         origin: String,
-        device: Device,
-        dtype: Kind,
+        compute: Compute,
     ) -> Self {
-        Self::new(tensors, vec![owner], origin, device, dtype, true)
+        Self::new(tensors, vec![owner], origin, compute, true)
     }
 
     fn new(
         tensors: HashMap<String, Tensor>,
         owners: Vec<Owner>,
         origin: String,
-        device: Device,
-        dtype: Kind,
+        compute: Compute,
         shared: bool,
     ) -> Self {
         let tensors = tensors
@@ -87,23 +79,20 @@ impl Weights {
         Weights {
             tensors,
             taken: RefCell::default(),
-            device,
-            dtype,
-            native_kernels: true,
+            compute,
             shared,
             owners,
             origin,
         }
     }
 
-    /// Leaves everything to libtorch's operators, also where `crate::kernels` could do it.
-    pub fn without_native_kernels(mut self) -> Self {
-        self.native_kernels = false;
-        self
+    /// Dense layers of the encoder are to run in 8-bit integers.
+    pub fn int8(&self) -> bool {
+        self.compute.int8
     }
 
     pub fn native_kernels(&self) -> bool {
-        self.native_kernels
+        self.compute.native_kernels
     }
 
     pub fn root(&self) -> Scope<'_> {
@@ -119,12 +108,12 @@ impl Weights {
     }
 
     pub fn device(&self) -> Device {
-        self.device
+        self.compute.device
     }
 
     /// The format activations and products have.
     pub fn dtype(&self) -> Kind {
-        self.dtype
+        self.compute.dtype
     }
 
     pub fn shared(&self) -> bool {
@@ -236,7 +225,7 @@ impl<'a> Scope<'a> {
     pub fn get(&self, name: &str, shape: &[i64], kind: Kind) -> Result<Frozen> {
         let tensor = self.raw(name, shape)?;
         Ok(Frozen::new(tensor.f_to_device_(
-            self.weights.device,
+            self.weights.compute.device,
             kind,
             false,
             false,

@@ -3,14 +3,14 @@
 use super::enter::{enter, enter_watched};
 use super::report::Report;
 use super::texts::Texts;
-use crate::error::Error;
+use crate::models::compute::Compute;
 use crate::models::weights::{Owner, borrowed};
 use crate::rank::cross_encoder::{CrossEncoder as Engine, Progress};
 use crate::rank::plan::Options;
 use crate::rank::truncate::Truncation;
 use crate::rank::windows::{Aggregate, LongDocuments};
 use numpy::{PyArray2, PyArrayMethods, ToPyArray};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::collections::HashMap;
@@ -46,19 +46,13 @@ impl CrossEncoder {
         tensors: Option<Described>,
         owner: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
+        let mut compute = Compute::parse(device, dtype)?;
+        compute.native_kernels = native_kernels;
         // SAFETY: the shim reads these off tensors it has just read, and passes them along as the owner.
         let given = (tensors.map(|tensors| unsafe { views(tensors, Device::Cpu) })).transpose()?;
         let given = given.map(|views| (views, Arc::new(owner) as Owner));
         let engine = enter(py, || {
-            Engine::open(
-                &directory,
-                device,
-                dtype,
-                native_kernels,
-                tokenizer_overrides,
-                given,
-            )
+            Engine::open(&directory, compute, tokenizer_overrides, given)
         })?;
         Ok(CrossEncoder { engine })
     }
@@ -79,9 +73,9 @@ impl CrossEncoder {
         device: &str,
         dtype: &str,
     ) -> PyResult<Self> {
-        let (device, dtype) = (parse_device(device)?, parse_dtype(dtype)?);
+        let compute = Compute::parse(device, dtype)?;
         // SAFETY: the shim reads these off live torch tensors and passes their owner along.
-        let views = unsafe { views(tensors, device)? };
+        let views = unsafe { views(tensors, compute.device)? };
         let owner = Arc::new(owner);
         let engine = enter(py, || {
             Engine::borrow(
@@ -91,8 +85,7 @@ impl CrossEncoder {
                 views,
                 owner,
                 origin,
-                device,
-                dtype,
+                compute,
             )
         })?;
         Ok(CrossEncoder { engine })
@@ -195,6 +188,18 @@ impl CrossEncoder {
         self.engine.special_tokens()
     }
 
+    /// The number format in use.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.engine.compute().name()
+    }
+
+    /// Why the number format is not the one asked for; None if it is.
+    #[getter]
+    fn note(&self) -> Option<String> {
+        self.engine.compute().note.clone()
+    }
+
     /// The architecture's name.
     #[getter]
     fn family(&self) -> &'static str {
@@ -260,40 +265,6 @@ unsafe fn views(described: Described, device: Device) -> PyResult<HashMap<String
         }
     }
     Ok(views)
-}
-
-fn parse_device(name: &str) -> PyResult<Device> {
-    let unknown = |why: String| -> PyErr { Error::Config(why).into() };
-    match name.split_once(':').unwrap_or((name, "0")) {
-        ("cpu", _) => Ok(Device::Cpu),
-        ("cuda", index) => {
-            let index: usize = index
-                .parse()
-                .map_err(|_| unknown(format!("device {name:?}: {index:?} is not a number")))?;
-            let count = tch::Cuda::device_count();
-            if index as i64 >= count {
-                return Err(unknown(format!(
-                    "device {name:?} does not exist: libtorch sees {count} CUDA devices; use device=\"cpu\""
-                )));
-            }
-            Ok(Device::Cuda(index))
-        }
-        _ => Err(unknown(format!(
-            "device {name:?} is not supported; use \"cpu\", \"cuda\" or \"cuda:N\""
-        ))),
-    }
-}
-
-/// The formats a forward pass may run in.
-fn parse_dtype(name: &str) -> PyResult<Kind> {
-    match name {
-        "float32" => Ok(Kind::Float),
-        "bfloat16" => Ok(Kind::BFloat16),
-        "float16" => Ok(Kind::Half),
-        other => Err(PyTypeError::new_err(format!(
-            "dtype {other:?} is not supported; use \"float32\", \"bfloat16\" or \"float16\""
-        ))),
-    }
 }
 
 /// The formats a checkpoint tensor may have.

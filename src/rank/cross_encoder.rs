@@ -5,6 +5,7 @@ use super::directory::ModelDirectory;
 use super::plan::{Options, Pairs, Plan, Report};
 use super::tokenize::{PairTokenizer, TokenizerConfig};
 use crate::error::{Error, Result};
+use crate::models::compute::Compute;
 use crate::models::config::Config;
 use crate::models::modules::Recipe;
 use crate::models::packed::Packed;
@@ -25,7 +26,7 @@ pub struct CrossEncoder {
     tokenizer: PairTokenizer,
     weights: Mutex<Weights>,
     facts: Facts,
-    device: Device,
+    compute: Compute,
 }
 
 /// What a call is doing, readable from another thread.
@@ -46,13 +47,10 @@ impl CrossEncoder {
     /// Loads what transformers or sentence-transformers saved in a local directory.
     ///
     /// `given` are tensors somebody else read (pytorch_model.bin), named as a safetensors file would, with their
-    /// module's folder in front. Without `native_kernels` libtorch's operators do all the work, as they do off
-    /// the CPU.
+    /// module's folder in front.
     pub fn open(
         directory: &Path,
-        device: Device,
-        dtype: Kind,
-        native_kernels: bool,
+        compute: Compute,
         tokenizer_overrides: Option<&str>,
         given: Option<(HashMap<String, Tensor>, Owner)>,
     ) -> Result<Self> {
@@ -60,16 +58,12 @@ impl CrossEncoder {
         let overrides = files.settings.tokenizer_overrides(tokenizer_overrides)?;
         let tokenizer = PairTokenizer::from_directory(&files.transformer, overrides.as_deref())?;
         let given = given.unwrap_or_else(|| (HashMap::new(), Arc::new(())));
-        let mut weights = Weights::map(
+        let weights = Weights::map(
             &files.weight_files(given.0.keys())?,
             directory.display().to_string(),
-            device,
-            dtype,
+            compute.clone(),
         )?
         .with(given.0, given.1);
-        if !native_kernels {
-            weights = weights.without_native_kernels();
-        }
         if files.settings.takes_messages() && files.has_chat_template()? {
             return Err(Error::Config(format!(
                 "{}: chat templates are not supported",
@@ -80,7 +74,7 @@ impl CrossEncoder {
             Some(recipe) => recipe,
             None => tokenizer.yes_no()?,
         };
-        Self::new(&files.config, &recipe, tokenizer, weights, device)
+        Self::new(&files.config, &recipe, tokenizer, weights, compute)
     }
 
     /// Uses the tensors of a model that is already in memory.
@@ -92,14 +86,13 @@ impl CrossEncoder {
         tensors: HashMap<String, Tensor>,
         owner: Owner,
         origin: &str,
-        device: Device,
-        dtype: Kind,
+        compute: Compute,
     ) -> Result<Self> {
         let config = Config::parse(config, origin)?;
         let tokenizer_config = TokenizerConfig::parse(tokenizer_config, None, origin)?;
         let tokenizer = PairTokenizer::from_json(tokenizer, &tokenizer_config, origin)?;
-        let weights = Weights::borrow(tensors, owner, origin.to_owned(), device, dtype);
-        Self::new(&config, &Recipe::Classifier, tokenizer, weights, device)
+        let weights = Weights::borrow(tensors, owner, origin.to_owned(), compute.clone());
+        Self::new(&config, &Recipe::Classifier, tokenizer, weights, compute)
     }
 
     fn new(
@@ -107,7 +100,7 @@ impl CrossEncoder {
         recipe: &Recipe,
         tokenizer: PairTokenizer,
         weights: Weights,
-        device: Device,
+        compute: Compute,
     ) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
         let model = Model::load(config, recipe, &weights)?;
@@ -117,7 +110,7 @@ impl CrossEncoder {
             tokenizer,
             weights: Mutex::new(weights),
             facts,
-            device,
+            compute,
         })
     }
 
@@ -129,6 +122,11 @@ impl CrossEncoder {
     /// Special tokens around a pair.
     pub fn special_tokens(&self) -> usize {
         self.tokenizer.specials()
+    }
+
+    /// Where it runs, and in which number format.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     pub fn facts(&self) -> &Facts {
@@ -189,7 +187,7 @@ impl CrossEncoder {
             )));
         }
         let order = batch::longest_first(&lengths);
-        let workers = if self.device == Device::Cpu {
+        let workers = if self.compute.device == Device::Cpu {
             pool::threads()
         } else {
             1
@@ -291,7 +289,7 @@ impl CrossEncoder {
     }
 
     fn forward(&self, batch: &Packed, threads: usize, cancel: &AtomicBool) -> Result<Vec<f32>> {
-        if self.device == Device::Cpu {
+        if self.compute.device == Device::Cpu {
             ensure_threads(threads);
         }
         let _no_grad = tch::no_grad_guard();

@@ -54,6 +54,14 @@ impl Argument {
         tensor.map_or_else(Argument::none, |t| Argument::some(Argument::tensor(t)))
     }
 
+    pub fn float(value: f64) -> Self {
+        Argument(value.to_bits())
+    }
+
+    pub fn int(value: i64) -> Self {
+        Argument(value as u64)
+    }
+
     pub fn string(text: &str) -> Self {
         let mut handle = std::ptr::null_mut();
         // SAFETY: the text is copied; the handle is owned by the stack it is put on.

@@ -108,7 +108,8 @@ def model_arguments(model_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in dict(model_kwargs or {}).items():
         if name in ("dtype", "torch_dtype"):
-            found["dtype"] = dtype_name(value)
+            wanted = dtype_name(value)
+            found["dtype"] = None if wanted == "auto" else wanted
         elif name == "device_map":
             if isinstance(value, Mapping) or value in ("auto", "balanced", "sequential"):
                 raise ValueError(
@@ -177,9 +178,8 @@ def processing_arguments(processing_kwargs: Mapping[str, Any] | None) -> dict[st
 
 
 def dtype_name(value: Any) -> str | None:
-    """Return the name of a number format given by name or as a ``torch.dtype``; None for "auto"."""
-    name = str(value).removeprefix("torch.")
-    return None if value is None or name == "auto" else name
+    """Return the name of a number format given by name or as a ``torch.dtype``."""
+    return None if value is None else str(value).removeprefix("torch.")
 
 
 def device_name(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from .prompts import Prompts, saved_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+logger = logging.getLogger("cherche_rs")
 
 #: What stands for "no limit" where neither tokenizer nor positions give one.
 NO_LIMIT = 2**31 - 1
@@ -77,10 +80,14 @@ class Model:
             local_files_only=local_files_only,
         )
         device = asked.get("device", "cpu" if device is None else device)
-        dtype = arguments.dtype_name(asked.get("dtype") if dtype is None else dtype) or "float32"
+        # transformers' "auto" means the checkpoint's format, whose numbers float32 gives; our own
+        # means the fastest format that keeps rankings.
+        dtype = arguments.dtype_name(dtype) or asked.get("dtype") or "float32"
         self._open = FromDirectory(directory, dtype, tokenizer)
         engine, self.device = self._open(device)
-        self.dtype = dtype
+        self.dtype = engine.dtype
+        if engine.note:
+            logger.warning(engine.note)
         saved = saved_settings(directory)
         expected = labels if num_labels is None else num_labels
         if expected is not None and expected != engine.num_labels:

@@ -1,6 +1,7 @@
 //! y = act(x W^T + b). Number formats of weights live here.
 
 use super::Activation;
+use super::int8::Int8;
 use crate::error::Result;
 use crate::models::weights::{Scope, Weights};
 use crate::torch::Frozen;
@@ -8,20 +9,20 @@ use crate::torch::dispatcher::{Argument, call};
 use tch::{Device, Kind, Tensor};
 
 /// A dense layer.
-pub struct Linear {
-    weight: Frozen,
-    bias: Option<Frozen>,
-    product: Product,
-}
-
-#[derive(Clone, Copy)]
-enum Product {
+pub enum Linear {
     /// oneDNN, by way of an operator tch does not bind. The weight is packed into oneDNN's blocked
     /// layout unless it is shared with the caller's model: then it stays where it is, at a few percent
     /// of speed.
-    OneDnn,
+    OneDnn {
+        weight: Frozen,
+        bias: Option<Frozen>,
+    },
     /// `aten::linear`.
-    Torch,
+    Torch {
+        weight: Frozen,
+        bias: Option<Frozen>,
+    },
+    Int8(Int8),
 }
 
 impl Linear {
@@ -33,12 +34,8 @@ impl Linear {
 
     /// As [`Linear::load`], with the bias required or ruled out.
     pub fn load_with(scope: &Scope<'_>, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
-        let dtype = scope.weights().dtype();
-        let weight = scope.get("weight", &[outputs, inputs], dtype)?;
-        let bias = bias
-            .then(|| scope.get("bias", &[outputs], dtype))
-            .transpose()?;
-        Self::new(weight, bias, scope.weights())
+        let (weight, bias) = read(scope, inputs, outputs, bias)?;
+        Self::coarse(weight, bias, scope.weights())
     }
 
     /// Part of a fused layer of `parts * outputs` outputs: those from `part * outputs` on.
@@ -57,18 +54,28 @@ impl Linear {
         let bias = (scope.has("bias"))
             .then(|| rows("bias", &[parts * outputs]))
             .transpose()?;
+        Self::coarse(weight, bias, weights)
+    }
+
+    /// A layer in the format the model's dense layers are asked to have: 8 bits, or as [`Linear::new`].
+    fn coarse(weight: Frozen, bias: Option<Frozen>, weights: &Weights) -> Result<Self> {
+        if weights.int8() {
+            return Ok(Linear::Int8(Int8::new(&weight, bias.as_deref())?));
+        }
         Self::new(weight, bias, weights)
     }
 
-    /// A layer over tensors made from those of `weights`.
+    /// As [`Linear::load_with`], never in 8 bits: for heads, where a few rows decide the score.
+    pub fn load_float(scope: &Scope<'_>, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
+        let (weight, bias) = read(scope, inputs, outputs, bias)?;
+        Self::new(weight, bias, scope.weights())
+    }
+
+    /// A layer over tensors made from those of `weights`, in floating point.
     pub fn new(weight: Frozen, bias: Option<Frozen>, weights: &Weights) -> Result<Self> {
         let native = weight.device() == Device::Cpu && weights.native_kernels();
         if !native || !matches!(weight.kind(), Kind::Float | Kind::BFloat16) || !onednn() {
-            return Ok(Linear {
-                weight,
-                bias,
-                product: Product::Torch,
-            });
+            return Ok(Linear::Torch { weight, bias });
         }
         let weight = if weights.shared() {
             weight
@@ -78,11 +85,7 @@ impl Linear {
                 [Argument::tensor(&weight), Argument::none()],
             )?)
         };
-        Ok(Linear {
-            weight,
-            bias,
-            product: Product::OneDnn,
-        })
+        Ok(Linear::OneDnn { weight, bias })
     }
 
     /// `x` is `[rows, inputs]`; the result `[rows, outputs]`.
@@ -92,15 +95,15 @@ impl Linear {
 
     /// The same with an activation, fused into the product where the library can.
     pub fn forward_act(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        match self.product {
-            Product::OneDnn => {
+        match self {
+            Linear::OneDnn { weight, bias } => {
                 let (name, algorithm) = activation.epilogue().unwrap_or(("none", ""));
                 let y = call(
                     c"mkldnn::_linear_pointwise",
                     [
                         Argument::tensor(x),
-                        Argument::tensor(&self.weight),
-                        Argument::optional_tensor(self.bias.as_deref()),
+                        Argument::tensor(weight),
+                        Argument::optional_tensor(bias.as_deref()),
                         Argument::string(name),
                         Argument::empty_list(),
                         Argument::some(Argument::string(algorithm)),
@@ -112,9 +115,26 @@ impl Linear {
                     activation.forward(y)
                 }
             }
-            Product::Torch => activation.forward(x.f_linear(&*self.weight, self.bias.as_deref())?),
+            Linear::Torch { weight, bias } => {
+                activation.forward(x.f_linear(&**weight, bias.as_deref())?)
+            }
+            Linear::Int8(int8) => int8.forward(x, activation),
         }
     }
+}
+
+fn read(
+    scope: &Scope<'_>,
+    inputs: i64,
+    outputs: i64,
+    bias: bool,
+) -> Result<(Frozen, Option<Frozen>)> {
+    let dtype = scope.weights().dtype();
+    let weight = scope.get("weight", &[outputs, inputs], dtype)?;
+    let bias = bias
+        .then(|| scope.get("bias", &[outputs], dtype))
+        .transpose()?;
+    Ok((weight, bias))
 }
 
 /// Whether this libtorch has oneDNN.

@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod distance;
 mod embedding;
+pub mod int8;
 mod linear;
 mod norm;
 mod position;
@@ -61,6 +62,14 @@ fn view<T: Element>(tensor: &Tensor) -> &[T] {
 fn view_mut<T: Element>(tensor: &mut Tensor) -> &mut [T] {
     assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu);
     // SAFETY: as for `view`; the exclusive borrow is the caller's word that no clone shares the memory.
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
+}
+
+/// The bytes of a contiguous CPU tensor that nobody else holds.
+fn view_bytes_mut(tensor: &mut Tensor) -> &mut [u8] {
+    assert!(tensor.is_contiguous() && tensor.kind() == Kind::Uint8);
+    assert!(tensor.device() == Device::Cpu);
+    // SAFETY: as for `view_mut`.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
 

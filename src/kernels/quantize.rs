@@ -1,0 +1,200 @@
+//! Rows of f32 to 8-bit integers, and products of 8-bit integers back to f32.
+//!
+//! A row `x` becomes `u` in 0..=255 with `x ~ scale * u + low`, where `low` and `low + 255 * scale` are its
+//! smallest and largest number: an affine quantisation per row whose zero point need not be an
+//! integer, because `sum w * x = scale * sum w * u + low * sum w` puts it right after the product.
+
+use super::simd::{Simd, exp, fold, simd_dispatch};
+use super::{LANES, multiversion};
+
+simd_dispatch! {
+    /// Quantises rows of `width` numbers; `scales` and `lows` get one number a row.
+    pub fn quantize_rows(x: &[f32], width: usize, out: &mut [u8], scales: &mut [f32], lows: &mut [f32]) = quantize
+}
+
+#[inline(always)]
+unsafe fn quantize<S: Simd>(
+    x: &[f32],
+    width: usize,
+    out: &mut [u8],
+    scales: &mut [f32],
+    lows: &mut [f32],
+) {
+    assert!(x.len() == out.len() && x.len() == scales.len() * width && scales.len() == lows.len());
+    let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
+    for ((row, codes), (scale, low)) in rows.zip(scales.iter_mut().zip(lows)) {
+        // SAFETY: the dispatcher's promise.
+        let (least, most) = unsafe { range::<S>(row) };
+        (*low, *scale) = (least, (most - least) / 255.0);
+        let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
+        for (code, x) in codes.iter_mut().zip(row) {
+            // Within 0..=255.5 by construction, but for NaN, which the scale carries on.
+            *code = ((x - least) * inverse + 0.5) as i32 as u8;
+        }
+    }
+}
+
+/// Smallest and largest number; NaN if there is one.
+#[inline(always)]
+unsafe fn range<S: Simd>(row: &[f32]) -> (f32, f32) {
+    let chunks = row.chunks_exact(S::LANES);
+    let tail = chunks.remainder();
+    let mut poison = 0.0;
+    // SAFETY: the caller's promise; chunks are whole vectors.
+    unsafe {
+        let (mut highest, mut lowest) = (S::splat(f32::NEG_INFINITY), S::splat(f32::NEG_INFINITY));
+        let mut sum = S::splat(0.0);
+        for chunk in chunks {
+            let v = S::load(chunk.as_ptr());
+            highest = S::max(highest, v);
+            lowest = S::max(lowest, S::sub(S::splat(0.0), v));
+            sum = S::fma(v, S::splat(0.0), sum);
+        }
+        let mut most = fold::<S>(highest, f32::max);
+        let mut least = -fold::<S>(lowest, f32::max);
+        for &x in tail {
+            (most, least) = (most.max(x), least.min(x));
+            poison += x * 0.0;
+        }
+        // 0 * x is NaN for NaN and infinity, which no 8-bit code can stand for.
+        poison += fold::<S>(sum, |a, b| a + b);
+        (least + poison, most + poison)
+    }
+}
+
+multiversion! {
+    /// `x[m][n] = scales[m] * x[m][n] + lows[m] * sums[n] + bias[n]`, in place: `x` holds products with
+    /// quantised rows, `sums` the sums of the weights of each output.
+    pub fn dequantize_rows(x: &mut [f32], scales: &[f32], lows: &[f32], sums: &[f32], bias: &[f32]) = dequantize
+}
+
+#[inline(always)]
+fn dequantize(x: &mut [f32], scales: &[f32], lows: &[f32], sums: &[f32], bias: &[f32]) {
+    for ((row, scale), low) in x.chunks_exact_mut(sums.len()).zip(scales).zip(lows) {
+        for ((x, sum), bias) in row.iter_mut().zip(sums).zip(bias) {
+            *x = scale * *x + (low * sum + bias);
+        }
+    }
+}
+
+simd_dispatch! {
+    /// The same, then the exact GELU.
+    pub fn dequantize_rows_gelu(x: &mut [f32], scales: &[f32], lows: &[f32], sums: &[f32], bias: &[f32]) = dequantize_gelu
+}
+
+#[inline(always)]
+unsafe fn dequantize_gelu<S: Simd>(
+    x: &mut [f32],
+    scales: &[f32],
+    lows: &[f32],
+    sums: &[f32],
+    bias: &[f32],
+) {
+    let width = sums.len();
+    assert!(bias.len() == width);
+    let whole = width / S::LANES * S::LANES;
+    for ((row, &scale), &low) in x.chunks_exact_mut(width).zip(scales).zip(lows) {
+        // SAFETY: the dispatcher's promise; vectors end at `whole <= width`, the tail is copied through
+        // a vector of its own.
+        unsafe {
+            let value = |x: *const f32, sum: *const f32, bias: *const f32| {
+                let shift = S::fma(S::splat(low), S::load(sum), S::load(bias));
+                gelu::<S>(S::fma(S::splat(scale), S::load(x), shift))
+            };
+            for at in (0..whole).step_by(S::LANES) {
+                let to = row.as_mut_ptr().add(at);
+                S::store(to, value(to, sums.as_ptr().add(at), bias.as_ptr().add(at)));
+            }
+            if whole < width {
+                let mut tail = [[0f32; LANES]; 3];
+                tail[0][..width - whole].copy_from_slice(&row[whole..]);
+                tail[1][..width - whole].copy_from_slice(&sums[whole..]);
+                tail[2][..width - whole].copy_from_slice(&bias[whole..]);
+                let v = value(tail[0].as_ptr(), tail[1].as_ptr(), tail[2].as_ptr());
+                S::store(tail[0].as_mut_ptr(), v);
+                row[whole..].copy_from_slice(&tail[0][..width - whole]);
+            }
+        }
+    }
+}
+
+/// x * Phi(x), to 2e-7 |x|: the error function of Abramowitz & Stegun 7.1.26.
+#[inline(always)]
+unsafe fn gelu<S: Simd>(x: S::V) -> S::V {
+    unsafe {
+        let size = S::max(x, S::sub(S::splat(0.0), x));
+        let z = S::mul(size, S::splat(std::f32::consts::FRAC_1_SQRT_2));
+        let t = S::div(
+            S::splat(1.0),
+            S::fma(S::splat(0.327_591_1), z, S::splat(1.0)),
+        );
+        let mut p = S::splat(1.061_405_4);
+        for coefficient in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+            p = S::fma(p, t, S::splat(coefficient));
+        }
+        let negative_square = S::mul(S::sub(S::splat(0.0), z), z);
+        // 1 - erf(z), the upper tail of both signs.
+        let tail = S::mul(S::mul(p, t), exp::<S>(negative_square));
+        let half = S::mul(S::splat(-0.5), size);
+        S::fma(half, tail, S::max(S::splat(0.0), x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_within_half_a_step() {
+        let (rows, width) = (5, 37);
+        let x: Vec<f32> = (0..rows * width)
+            .map(|i| ((i * 7919 % 1000) as f32 / 100.0 - 3.0) * (1 + i / width) as f32)
+            .collect();
+        let (mut codes, mut scales, mut lows) =
+            (vec![0; x.len()], vec![0.0; rows], vec![0.0; rows]);
+        quantize_rows(&x, width, &mut codes, &mut scales, &mut lows);
+        for (i, (x, code)) in x.iter().zip(&codes).enumerate() {
+            let back = scales[i / width] * f32::from(*code) + lows[i / width];
+            assert!(
+                (back - x).abs() <= scales[i / width] * 0.5001 + 1e-5,
+                "{x} {back}"
+            );
+        }
+        // A constant row, and one that is not finite.
+        for value in [2.5, f32::NAN, f32::INFINITY] {
+            let mut row = [2.5f32; 40];
+            row[3] = value;
+            let (mut scale, mut low) = ([0.0], [0.0]);
+            quantize_rows(&row, 40, &mut [0; 40], &mut scale, &mut low);
+            let finite = scale[0] + low[0];
+            assert_eq!(finite.is_finite(), value.is_finite(), "{value}");
+        }
+    }
+
+    #[test]
+    fn dequantized_gelu_is_exact() {
+        let width = 50;
+        let x: Vec<f32> = (0..width).map(|i| i as f32 * 0.2 - 5.0).collect();
+        let (sums, bias) = (vec![1.0; width], vec![0.25; width]);
+        let (mut plain, mut act) = (x.clone(), x.clone());
+        dequantize_rows(&mut plain, &[2.0], &[-0.5], &sums, &bias);
+        dequantize_rows_gelu(&mut act, &[2.0], &[-0.5], &sums, &bias);
+        for ((x, y), a) in x.iter().zip(&plain).zip(&act) {
+            assert!((y - (2.0 * x - 0.25)).abs() < 1e-6);
+            let z = f64::from(*y);
+            // erfc by its continued integral: Simpson's rule is enough for 1e-9 here.
+            let n = 2000;
+            let step = z / f64::from(n);
+            let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            let mut area = density(0.0) + density(z);
+            for i in 1..n {
+                area += density(step * f64::from(i)) * if i % 2 == 0 { 2.0 } else { 4.0 };
+            }
+            let want = z * (0.5 + area * step / 3.0);
+            assert!(
+                (f64::from(*a) - want).abs() < 2e-6,
+                "gelu({z}) = {a}, not {want}"
+            );
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Dense layers in 8-bit integers: weights per output, activations per row, exact sums between.
+
+use super::Activation;
+use crate::error::Result;
+use crate::kernels::quantize::{dequantize_rows, dequantize_rows_gelu, quantize_rows};
+use crate::torch::Frozen;
+use crate::torch::dispatcher::{Argument, call};
+use tch::{Device, Kind, Tensor};
+
+/// libtorch's code for f32, as operators take it.
+const FLOAT: i64 = 6;
+
+/// A weight in 8 bits, packed for oneDNN.
+pub struct Int8 {
+    weight: Frozen,
+    /// One step of each output's weights, f32 `[outputs]`.
+    scales: Frozen,
+    /// The zero point of each output's weights: none, i32 `[outputs]`.
+    zero_points: Frozen,
+    /// Sum of each output's weights as the integers stand for them, `[outputs]`.
+    sums: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Whether this CPU multiplies 8-bit integers without overflow in between (VNNI).
+pub fn supported() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx512vnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+impl Int8 {
+    /// Quantises `weight` `[outputs, inputs]`, each output by its largest weight.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        let weight = weight.f_to_kind(Kind::Float)?;
+        let outputs = weight.size()[0];
+        let largest = weight.f_abs()?.f_amax([1], true)?;
+        // An output without weights has any scale.
+        let scales = largest
+            .f_clamp_min(f64::MIN_POSITIVE.max(1e-30))?
+            .f_div_scalar(127.0)?;
+        let codes = weight.f_div(&scales)?.f_round()?;
+        let sums = codes
+            .f_mul(&scales)?
+            .f_sum_dim_intlist(&[1i64][..], false, Kind::Float)?;
+        let packed = call(
+            c"onednn::qlinear_prepack",
+            [
+                Argument::tensor(&codes.f_to_kind(Kind::Int8)?),
+                Argument::none(),
+            ],
+        )?;
+        let bias = match bias {
+            Some(bias) => vector(&bias.f_to_kind(Kind::Float)?)?,
+            None => vec![0.0; outputs as usize],
+        };
+        Ok(Int8 {
+            weight: Frozen::new(packed),
+            scales: Frozen::new(scales.f_reshape([outputs])?.f_contiguous()?),
+            zero_points: Frozen::new(Tensor::zeros([outputs], (Kind::Int, Device::Cpu))),
+            sums: vector(&sums)?,
+            bias,
+        })
+    }
+
+    /// `x` is f32 `[rows, inputs]`; the result f32 `[rows, outputs]`.
+    pub fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        let (rows, inputs) = x.size2()?;
+        let mut codes = Tensor::empty([rows, inputs], (Kind::Uint8, Device::Cpu));
+        let (mut scales, mut lows) = (vec![0f32; rows as usize], vec![0f32; rows as usize]);
+        quantize_rows(
+            super::view::<f32>(x),
+            inputs as usize,
+            super::view_bytes_mut(&mut codes),
+            &mut scales,
+            &mut lows,
+        );
+        // The product of the codes; scales of rows and offsets follow, as the operator knows one
+        // scale for all rows only.
+        let mut y = call(
+            c"onednn::qlinear_pointwise",
+            [
+                Argument::tensor(&codes),
+                Argument::float(1.0),
+                Argument::int(0),
+                Argument::tensor(&self.weight),
+                Argument::tensor(&self.scales),
+                Argument::tensor(&self.zero_points),
+                Argument::none(),
+                Argument::float(1.0),
+                Argument::int(0),
+                Argument::some(Argument::int(FLOAT)),
+                Argument::string("none"),
+                Argument::empty_list(),
+                Argument::string(""),
+            ],
+        )?;
+        let values = super::view_mut::<f32>(&mut y);
+        if activation == Activation::Gelu {
+            dequantize_rows_gelu(values, &scales, &lows, &self.sums, &self.bias);
+            Ok(y)
+        } else {
+            dequantize_rows(values, &scales, &lows, &self.sums, &self.bias);
+            activation.forward(y)
+        }
+    }
+}
+
+fn vector(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(super::view::<f32>(&tensor.f_contiguous()?).to_vec())
+}
