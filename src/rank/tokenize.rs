@@ -4,23 +4,31 @@
 //! tokens that the tokenizer's post-processor puts around a pair.
 
 use super::plan::Span;
+use super::rebuild::{default_class, rebuild};
 use super::truncate::Truncation;
 use crate::error::{Error, Result};
 use crate::models::modules::Recipe;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
-use tokenizers::normalizers::BertNormalizer;
-use tokenizers::{NormalizerWrapper, Tokenizer};
+use tokenizers::Tokenizer;
 
 /// What we obey of tokenizer_config.json. Absent keys mean the defaults of transformers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TokenizerConfig {
-    tokenizer_class: Option<String>,
-    do_lower_case: Option<bool>,
-    strip_accents: Option<bool>,
-    tokenize_chinese_chars: Option<bool>,
+    pub(super) tokenizer_class: Option<String>,
+    pub(super) do_lower_case: Option<bool>,
+    pub(super) strip_accents: Option<bool>,
+    pub(super) tokenize_chinese_chars: Option<bool>,
+    pub(super) keep_accents: Option<bool>,
+    pub(super) split_by_punct: Option<bool>,
+    pub(super) add_prefix_space: Option<bool>,
+    /// Special tokens are strings, or objects with a "content".
+    pub(super) cls_token: Option<Value>,
+    pub(super) sep_token: Option<Value>,
+    pub(super) bos_token: Option<Value>,
+    pub(super) eos_token: Option<Value>,
     /// Often a float such as 1e30, meaning no limit.
     model_max_length: Option<f64>,
     truncation_side: Option<String>,
@@ -83,10 +91,13 @@ impl PairTokenizer {
                 Error::io(&file, e)
             }
         })?;
-        let config = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
+        let mut config = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
             Ok(text) => TokenizerConfig::parse(&text, overrides, &origin)?,
             Err(_) => TokenizerConfig::parse("{}", overrides, &origin)?,
         };
+        if config.tokenizer_class.is_none() {
+            config.tokenizer_class = class_of_model(directory);
+        }
         Self::from_json(&json, &config, &origin)
     }
 
@@ -208,24 +219,14 @@ impl PairTokenizer {
     }
 }
 
-/// Transformers 5 takes the vocabulary from tokenizer.json but rebuilds the normalizer of BERT's tokenizer
-/// classes from tokenizer_config.json and the class's defaults; so do we, to give its token ids.
-fn rebuild(tokenizer: &mut Tokenizer, config: &TokenizerConfig) -> tokenizers::Result<()> {
-    let class = config.tokenizer_class.as_deref().unwrap_or_default();
-    let class = class.strip_suffix("Fast").unwrap_or(class);
-    if matches!(
-        class,
-        "BertTokenizer" | "DistilBertTokenizer" | "ElectraTokenizer"
-    ) {
-        let normalizer = BertNormalizer::new(
-            true,
-            config.tokenize_chinese_chars.unwrap_or(true),
-            config.strip_accents,
-            config.do_lower_case.unwrap_or(true),
-        );
-        tokenizer.with_normalizer(Some(NormalizerWrapper::BertNormalizer(normalizer)))?;
-    }
-    Ok(())
+/// The tokenizer class that config.json names or its model type implies.
+fn class_of_model(directory: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(directory.join("config.json")).ok()?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    let named = config["tokenizer_class"].as_str();
+    named
+        .or_else(|| default_class(config["model_type"].as_str()?))
+        .map(str::to_owned)
 }
 
 /// Reads the frame around a pair off the post-processor, by framing two short texts.
