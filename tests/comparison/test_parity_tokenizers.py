@@ -14,7 +14,6 @@ import pytest
 import texts
 import torch
 from comparison import reference as oracle
-from comparison.samples import token_ids
 from tiny_models.forms import edit_json, read_tensors, write_tensors
 
 import cherche_rs
@@ -282,4 +281,4 @@ def test_same_ids_and_limit(zoo, tmp_path, name):
     )["input_ids"]
     ours = cherche_rs.CrossEncoder(folder, device="cpu")
     assert ours.max_length == theirs.max_seq_length
-    assert token_ids(ours, pairs, limit) == expected
+    assert ours.token_ids(pairs, max_length=limit) == expected
