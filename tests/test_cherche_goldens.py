@@ -5,8 +5,6 @@ import builtins
 import pytest
 from cherche_replay import Replay, cases, check
 
-from cherche_rs import retrieve
-
 pytestmark = pytest.mark.filterwarnings("ignore:none of the documents to rank has a field")
 
 FILES = (
@@ -24,13 +22,7 @@ FILES = (
     "retrieve_tags",
     "retrieve_towns",
 )
-# Until these retrievers are built, their cases are left out.
-MISSING = {"TfIdf", "BM25"} - set(retrieve.__all__)
-CASES = [
-    (name, case, single)
-    for name, case, single in cases(*FILES)
-    if not MISSING & {spec["t"] for spec in case.get("env", {}).values()}
-]
+CASES = cases(*FILES)
 
 
 @pytest.mark.parametrize(

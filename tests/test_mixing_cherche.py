@@ -186,6 +186,28 @@ def test_evaluation_of_a_search_of_the_other():
         assert evaluate.evaluation(search, answers, k=2) == expected
 
 
+@pytest.mark.parametrize("kind", ["TfIdf", "BM25"])
+def test_our_retrievers_in_pipelines_of_cherche(kind):
+    ours = getattr(retrieve, kind)("id", "text", DOCUMENTS)
+    theirs = getattr(cherche.retrieve, kind)("id", "text", DOCUMENTS)
+    rankers = parts("cherche")
+    flash = cherche.retrieve.Flash("id", "text").add(DOCUMENTS)
+    queries = ["paris museums", "capital", "of germany"]
+    for make in (
+        lambda retriever: retriever + DOCUMENTS + rankers["C"],
+        lambda retriever: retriever + rankers["E"].add(DOCUMENTS),
+        lambda retriever: rankers["C"] + (retriever + DOCUMENTS),
+        lambda retriever: (retriever | flash) + DOCUMENTS,
+        lambda retriever: (flash | retriever) + DOCUMENTS,
+        lambda retriever: (flash + DOCUMENTS) & (retriever + DOCUMENTS),
+        lambda retriever: (retriever + DOCUMENTS) * (flash + DOCUMENTS),
+        lambda retriever: flash * retriever * flash,
+    ):
+        assert rounded(make(ours)(queries)) == rounded(make(theirs)(queries))
+        assert rounded(make(ours)(queries, k=2)) == rounded(make(theirs)(queries, k=2))
+        assert rounded(make(ours)("paris")) == rounded(make(theirs)("paris"))
+
+
 def test_real_retrievers_of_cherche():
     for retriever in (
         cherche.retrieve.TfIdf("id", "text", DOCUMENTS),
