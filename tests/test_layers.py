@@ -13,7 +13,16 @@ PYTHON = ROOT / "python" / "cherche_rs"
 #: What retrieval may use although more lies below it: it knows nothing of libtorch.
 RETRIEVE_MAY_USE = {"pool", "error"}
 #: What every architecture in src/models may use; the others there are architectures.
-SHARED_BY_ARCHITECTURES = {"mod", "config", "head", "layers", "modules", "packed", "weights"}
+SHARED_BY_ARCHITECTURES = {
+    "mod",
+    "config",
+    "compute",
+    "head",
+    "layers",
+    "modules",
+    "packed",
+    "weights",
+}
 PIPELINE = {"compose", "retrieve", "rank", "evaluate"}
 MODELS = {"encoders", "cross_encoder", "in_memory", "checkpoint", "activations", "hub", "_core"}
 #: For each part of the package, the parts it must not import.
