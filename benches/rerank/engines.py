@@ -46,11 +46,6 @@ class Side:
     dtype: str
     form: str
 
-    @property
-    def ours(self) -> bool:
-        """Whether it is this project's."""
-        return self.engine == "cherche-rs"
-
 
 SIDES = [
     Side("cherche-rs fp32", "cherche-rs", "float32", "torch"),
@@ -74,14 +69,11 @@ class ChercheRs:
     def __init__(self, side: Side, folder: Path, threads: int) -> None:
         import cherche_rs
 
-        try:
-            self._model = cherche_rs.CrossEncoder(
-                folder / side.form, max_length=texts.MAX_LENGTH, dtype=side.dtype
-            )
-        except (TypeError, ValueError) as error:
-            if "dtype" not in str(error):
-                raise
-            raise Refused(str(error)) from error
+        self._model = cherche_rs.CrossEncoder(
+            folder / side.form, max_length=texts.MAX_LENGTH, dtype=side.dtype
+        )
+        if self._model.dtype != side.dtype:
+            raise Refused(f"{self._model.dtype} is used in place of {side.dtype} on this processor")
 
     @staticmethod
     def settings(batch_sizes: list[int], threads: int) -> list[Settings]:

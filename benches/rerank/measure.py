@@ -53,9 +53,9 @@ class Plan:
 
 
 QUICK = Plan(
-    operations=6e10,
+    operations=4e10,
     documents=20,
-    rounds=3,
+    rounds=2,
     batch_sizes=(16,),
     tune_repeats=1,
     latency=((10, 5),),

@@ -23,7 +23,7 @@ PATIENCE = 600
 
 
 class Worker:
-    """The parent's end of a process; see the functions of `_Inside` for what it does.
+    """The parent's end of a process; see `Scorer` and `Rates` for what it does.
 
     Parameters
     ----------
