@@ -3,7 +3,8 @@
 use super::batch;
 use super::directory::ModelDirectory;
 use super::plan::{Options, Pairs, Plan, Report};
-use super::tokenize::{PairTokenizer, TokenizerConfig};
+use super::tokenize::PairTokenizer;
+use super::tokenizer_files::TokenizerConfig;
 use crate::error::{Error, Result};
 use crate::models::compute::Compute;
 use crate::models::config::Config;

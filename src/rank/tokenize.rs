@@ -4,57 +4,13 @@
 //! tokens that the tokenizer's post-processor puts around a pair.
 
 use super::plan::Span;
-use super::rebuild::{default_class, rebuild};
+use super::tokenizer_class::Class;
+use super::tokenizer_files::{self, TokenizerConfig};
 use super::truncate::Truncation;
 use crate::error::{Error, Result};
 use crate::models::modules::Recipe;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use std::path::Path;
 use tokenizers::Tokenizer;
-
-/// What we obey of tokenizer_config.json. Absent keys mean the defaults of transformers.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct TokenizerConfig {
-    pub(super) tokenizer_class: Option<String>,
-    pub(super) do_lower_case: Option<bool>,
-    pub(super) strip_accents: Option<bool>,
-    pub(super) tokenize_chinese_chars: Option<bool>,
-    pub(super) keep_accents: Option<bool>,
-    pub(super) split_by_punct: Option<bool>,
-    pub(super) add_prefix_space: Option<bool>,
-    /// Special tokens are strings, or objects with a "content".
-    pub(super) cls_token: Option<Value>,
-    pub(super) sep_token: Option<Value>,
-    pub(super) bos_token: Option<Value>,
-    pub(super) eos_token: Option<Value>,
-    /// Often a float such as 1e30, meaning no limit.
-    model_max_length: Option<f64>,
-    truncation_side: Option<String>,
-}
-
-impl TokenizerConfig {
-    /// Reads tokenizer_config.json; the entries of the object `overrides` count in place of its own.
-    pub fn parse(text: &str, overrides: Option<&str>, origin: &str) -> Result<Self> {
-        let fail = |e: serde_json::Error| {
-            Error::Tokenizer(format!("{origin}: tokenizer_config.json is not valid: {e}"))
-        };
-        let mut entries: Map<String, Value> = serde_json::from_str(text).map_err(fail)?;
-        if let Some(overrides) = overrides {
-            let overrides: Map<String, Value> = serde_json::from_str(overrides).map_err(fail)?;
-            entries.extend(overrides);
-        }
-        serde_json::from_value(Value::Object(entries)).map_err(fail)
-    }
-
-    /// The longest sequence the tokenizer claims for its model.
-    pub fn max_length(&self) -> Option<usize> {
-        self.model_max_length
-            .filter(|&n| n >= 1.0 && n < 1e9)
-            .map(|n| n as usize)
-    }
-}
 
 /// One token of the frame around a pair.
 #[derive(Clone, Copy, Debug)]
@@ -77,40 +33,22 @@ pub struct PairTokenizer {
 pub type TokenIds = Vec<u32>;
 
 impl PairTokenizer {
-    /// Reads tokenizer.json and, if it is there, tokenizer_config.json.
+    /// Reads a directory's tokenizer; the entries of the JSON object `overrides` count in place of those of
+    /// tokenizer_config.json.
     pub fn from_directory(directory: &Path, overrides: Option<&str>) -> Result<Self> {
         let origin = directory.display().to_string();
-        let file = directory.join("tokenizer.json");
-        let json = std::fs::read_to_string(&file).map_err(|e| {
-            if e.kind() == std::io::ErrorKind::NotFound {
-                Error::NotFound(format!(
-                    "{origin}: no tokenizer.json; save it once with \
-                     transformers.AutoTokenizer.from_pretrained({origin:?}).save_pretrained({origin:?})"
-                ))
-            } else {
-                Error::io(&file, e)
-            }
-        })?;
-        let mut config = match std::fs::read_to_string(directory.join("tokenizer_config.json")) {
-            Ok(text) => TokenizerConfig::parse(&text, overrides, &origin)?,
-            Err(_) => TokenizerConfig::parse("{}", overrides, &origin)?,
-        };
-        if config.tokenizer_class.is_none() {
-            config.tokenizer_class = class_of_model(directory);
-        }
-        Self::from_json(&json, &config, &origin)
+        let (tokenizer, config) = tokenizer_files::open(directory, overrides, &origin)?;
+        Self::new(tokenizer, &config, &origin)
     }
 
-    /// Builds the tokenizer a tokenizer.json describes, as transformers 5 would.
+    /// Uses a tokenizer.json as it is.
     pub fn from_json(json: &str, config: &TokenizerConfig, origin: &str) -> Result<Self> {
-        let mut tokenizer: Tokenizer = json
-            .parse()
+        let tokenizer = tokenizer_files::build(json, Class::Verbatim, config)
             .map_err(|e| Error::Tokenizer(format!("{origin}: tokenizer.json is not valid: {e}")))?;
-        tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|e| Error::Tokenizer(format!("{origin}: {e}")))?;
-        rebuild(&mut tokenizer, config).map_err(|e| Error::Tokenizer(format!("{origin}: {e}")))?;
+        Self::new(tokenizer, config, origin)
+    }
+
+    fn new(tokenizer: Tokenizer, config: &TokenizerConfig, origin: &str) -> Result<Self> {
         let frame = frame(&tokenizer, origin)?;
         let specials = frame
             .iter()
@@ -120,7 +58,7 @@ impl PairTokenizer {
             tokenizer,
             frame,
             specials,
-            cut_left: config.truncation_side.as_deref() == Some("left"),
+            cut_left: config.text("truncation_side") == Some("left"),
             max_length: config.max_length(),
         })
     }
@@ -217,16 +155,6 @@ impl PairTokenizer {
             }
         }
     }
-}
-
-/// The tokenizer class that config.json names or its model type implies.
-fn class_of_model(directory: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(directory.join("config.json")).ok()?;
-    let config: Value = serde_json::from_str(&text).ok()?;
-    let named = config["tokenizer_class"].as_str();
-    named
-        .or_else(|| default_class(config["model_type"].as_str()?))
-        .map(str::to_owned)
 }
 
 /// Reads the frame around a pair off the post-processor, by framing two short texts.
