@@ -25,6 +25,8 @@ pub trait Simd {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The Walsh-Hadamard transform of the numbers of a vector, unscaled.
+    unsafe fn hadamard(a: Self::V) -> Self::V;
     /// `a * 2^n` for integral `n` between -126 and 127.
     unsafe fn scale(a: Self::V, n: Self::V) -> Self::V;
 }
@@ -72,6 +74,11 @@ impl Simd for Portable {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // Two roundings: a fused operation without the instruction would be a slow library call.
         std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn hadamard([a, b, c, d]: Self::V) -> Self::V {
+        let (e, f, g, h) = (a + b, a - b, c + d, c - d);
+        [e + g, f + h, e - g, f - h]
     }
     #[inline(always)]
     unsafe fn scale(a: Self::V, n: Self::V) -> Self::V {
@@ -131,6 +138,21 @@ mod x86 {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
+        unsafe fn hadamard(a: __m512) -> __m512 {
+            // At every step a number meets its partner: sum in the lower place, difference in the upper.
+            unsafe {
+                let zero = _mm512_setzero_ps();
+                let b = _mm512_permute_ps::<0xb1>(a);
+                let a = _mm512_add_ps(_mm512_mask_sub_ps(a, 0xaaaa, zero, a), b);
+                let b = _mm512_permute_ps::<0x4e>(a);
+                let a = _mm512_add_ps(_mm512_mask_sub_ps(a, 0xcccc, zero, a), b);
+                let b = _mm512_shuffle_f32x4::<0xb1>(a, a);
+                let a = _mm512_add_ps(_mm512_mask_sub_ps(a, 0xf0f0, zero, a), b);
+                let b = _mm512_shuffle_f32x4::<0x4e>(a, a);
+                _mm512_add_ps(_mm512_mask_sub_ps(a, 0xff00, zero, a), b)
+            }
+        }
+        #[inline(always)]
         unsafe fn scale(a: __m512, n: __m512) -> __m512 {
             unsafe { _mm512_scalef_ps(a, n) }
         }
@@ -178,6 +200,24 @@ mod x86 {
         #[inline(always)]
         unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
             unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn hadamard(a: __m256) -> __m256 {
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                let a = _mm256_add_ps(
+                    _mm256_blend_ps::<0xaa>(a, _mm256_sub_ps(zero, a)),
+                    _mm256_permute_ps::<0xb1>(a),
+                );
+                let a = _mm256_add_ps(
+                    _mm256_blend_ps::<0xcc>(a, _mm256_sub_ps(zero, a)),
+                    _mm256_permute_ps::<0x4e>(a),
+                );
+                _mm256_add_ps(
+                    _mm256_blend_ps::<0xf0>(a, _mm256_sub_ps(zero, a)),
+                    _mm256_permute2f128_ps::<0x01>(a, a),
+                )
+            }
         }
         #[inline(always)]
         unsafe fn scale(a: __m256, n: __m256) -> __m256 {

@@ -383,9 +383,7 @@ impl Layer {
         spans: &[Span],
         positions: Option<&Positions>,
     ) -> Result<Tensor> {
-        let q = self.query.forward(queries)?;
-        let k = self.key.forward(x)?;
-        let v = self.value.forward(x)?;
+        let [q, k, v] = Linear::project([&self.query, &self.key, &self.value], queries, x)?;
         let context = match positions {
             None => self.attention.forward(&q, &k, &v, spans, &NoBias)?,
             Some(positions) => {

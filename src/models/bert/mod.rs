@@ -181,9 +181,7 @@ impl Layer {
         spans: &[Span],
         bias: Option<&DistanceBias>,
     ) -> Result<Tensor> {
-        let q = self.query.forward(queries)?;
-        let k = self.key.forward(x)?;
-        let v = self.value.forward(x)?;
+        let [q, k, v] = Linear::project([&self.query, &self.key, &self.value], queries, x)?;
         let context = match bias {
             Some(bias) => self.attention.forward(&q, &k, &v, spans, bias)?,
             None => self.attention.forward(&q, &k, &v, spans, &NoBias)?,

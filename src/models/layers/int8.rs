@@ -2,7 +2,7 @@
 
 use super::Activation;
 use crate::error::Result;
-use crate::kernels::quantize::{dequantize_rows, dequantize_rows_gelu, quantize_rows};
+use crate::kernels::quantize::{dequantize_rows, dequantize_rows_gelu, quantize_rows, rotate_rows};
 use crate::torch::Frozen;
 use crate::torch::dispatcher::{Argument, call};
 use tch::{Device, Kind, Tensor};
@@ -22,6 +22,34 @@ pub struct Int8 {
     bias: Vec<f32>,
 }
 
+/// Activations in 8 bits, with what takes each row back. Several layers may read the same rows.
+pub struct Rows {
+    codes: Tensor,
+    scales: Vec<f32>,
+    lows: Vec<f32>,
+}
+
+impl Rows {
+    /// `x` is f32 `[rows, inputs]`.
+    pub fn new(x: &Tensor) -> Result<Self> {
+        let (rows, inputs) = x.size2()?;
+        let mut codes = Tensor::f_empty([rows, inputs], (Kind::Uint8, Device::Cpu))?;
+        let (mut scales, mut lows) = (vec![0f32; rows as usize], vec![0f32; rows as usize]);
+        quantize_rows(
+            super::view::<f32>(x),
+            inputs as usize,
+            super::view_bytes_mut(&mut codes),
+            &mut scales,
+            &mut lows,
+        );
+        Ok(Rows {
+            codes,
+            scales,
+            lows,
+        })
+    }
+}
+
 /// Whether this CPU multiplies 8-bit integers without overflow in between (VNNI).
 pub fn supported() -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -35,13 +63,15 @@ pub fn supported() -> bool {
 impl Int8 {
     /// Quantises `weight` `[outputs, inputs]`, each output by its largest weight.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        let weight = weight.f_to_kind(Kind::Float)?;
-        let outputs = weight.size()[0];
+        let mut weight = weight
+            .f_to_dtype(Kind::Float, false, true)?
+            .f_contiguous()?;
+        let (outputs, inputs) = weight.size2()?;
+        // As the activations are: the product stays the same.
+        rotate_rows(super::view_mut::<f32>(&mut weight), inputs as usize);
         let largest = weight.f_abs()?.f_amax([1], true)?;
         // An output without weights has any scale.
-        let scales = largest
-            .f_clamp_min(f64::MIN_POSITIVE.max(1e-30))?
-            .f_div_scalar(127.0)?;
+        let scales = largest.f_clamp_min(1e-30)?.f_div_scalar(127.0)?;
         let codes = weight.f_div(&scales)?.f_round()?;
         let sums = codes
             .f_mul(&scales)?
@@ -66,24 +96,14 @@ impl Int8 {
         })
     }
 
-    /// `x` is f32 `[rows, inputs]`; the result f32 `[rows, outputs]`.
-    pub fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let (rows, inputs) = x.size2()?;
-        let mut codes = Tensor::empty([rows, inputs], (Kind::Uint8, Device::Cpu));
-        let (mut scales, mut lows) = (vec![0f32; rows as usize], vec![0f32; rows as usize]);
-        quantize_rows(
-            super::view::<f32>(x),
-            inputs as usize,
-            super::view_bytes_mut(&mut codes),
-            &mut scales,
-            &mut lows,
-        );
+    /// The result for rows of `inputs` numbers, f32 `[rows, outputs]`.
+    pub fn forward(&self, rows: &Rows, activation: Activation) -> Result<Tensor> {
         // The product of the codes; scales of rows and offsets follow, as the operator knows one
         // scale for all rows only.
         let mut y = call(
             c"onednn::qlinear_pointwise",
             [
-                Argument::tensor(&codes),
+                Argument::tensor(&rows.codes),
                 Argument::float(1.0),
                 Argument::int(0),
                 Argument::tensor(&self.weight),
@@ -100,10 +120,10 @@ impl Int8 {
         )?;
         let values = super::view_mut::<f32>(&mut y);
         if activation == Activation::Gelu {
-            dequantize_rows_gelu(values, &scales, &lows, &self.sums, &self.bias);
+            dequantize_rows_gelu(values, &rows.scales, &rows.lows, &self.sums, &self.bias);
             Ok(y)
         } else {
-            dequantize_rows(values, &scales, &lows, &self.sums, &self.bias);
+            dequantize_rows(values, &rows.scales, &rows.lows, &self.sums, &self.bias);
             activation.forward(y)
         }
     }

@@ -1,7 +1,7 @@
 //! y = act(x W^T + b). Number formats of weights live here.
 
 use super::Activation;
-use super::int8::Int8;
+use super::int8::{Int8, Rows};
 use crate::error::Result;
 use crate::models::weights::{Scope, Weights};
 use crate::torch::Frozen;
@@ -93,6 +93,38 @@ impl Linear {
         self.forward_act(x, Activation::Identity)
     }
 
+    /// Several layers of the same rows, which are quantised once.
+    pub fn forward_all<const N: usize>(layers: [&Linear; N], x: &Tensor) -> Result<[Tensor; N]> {
+        let mut rows = None;
+        let mut results = Vec::with_capacity(N);
+        for layer in layers {
+            results.push(match layer {
+                Linear::Int8(int8) => {
+                    if rows.is_none() {
+                        rows = Some(Rows::new(x)?);
+                    }
+                    let rows = rows.as_ref().expect("made above");
+                    int8.forward(rows, Activation::Identity)?
+                }
+                layer => layer.forward(x)?,
+            });
+        }
+        Ok(results.try_into().expect("one result a layer"))
+    }
+
+    /// Queries of some rows, keys and values of all rows `x`.
+    pub fn project(
+        [query, key, value]: [&Linear; 3],
+        queries: &Tensor,
+        x: &Tensor,
+    ) -> Result<[Tensor; 3]> {
+        if std::ptr::eq(queries, x) {
+            return Self::forward_all([query, key, value], x);
+        }
+        let [k, v] = Self::forward_all([key, value], x)?;
+        Ok([query.forward(queries)?, k, v])
+    }
+
     /// The same with an activation, fused into the product where the library can.
     pub fn forward_act(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         match self {
@@ -118,7 +150,7 @@ impl Linear {
             Linear::Torch { weight, bias } => {
                 activation.forward(x.f_linear(&**weight, bias.as_deref())?)
             }
-            Linear::Int8(int8) => int8.forward(x, activation),
+            Linear::Int8(int8) => int8.forward(&Rows::new(x)?, activation),
         }
     }
 }
