@@ -89,7 +89,7 @@ def python_imports(file):
 
 def test_the_layer_map_names_every_module():
     folders = {part_of(file, RUST) for file in rust_files()}
-    assert folders <= set(rust_layers())
+    assert folders == set(rust_layers())
 
 
 @pytest.mark.parametrize("file", rust_files(), ids=lambda file: str(file.relative_to(RUST)))
