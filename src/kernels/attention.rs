@@ -211,7 +211,7 @@ unsafe fn product_qk<S: Simd>(
     scores: &mut [f32],
 ) {
     assert!(queries.len() >= dim * BLOCK && keys.len() >= dim * padded);
-    assert!(scores.len() >= BLOCK * padded && padded % LANES == 0);
+    assert!(scores.len() >= BLOCK * padded && padded.is_multiple_of(LANES));
     let step = S::LANES * S::WIDE;
     let mut column = 0;
     while column < padded {
@@ -253,7 +253,7 @@ unsafe fn product_pv<S: Simd>(
     sums: &mut [f32],
 ) {
     assert!(weights.len() >= BLOCK * padded && values.len() >= length * dim);
-    assert!(sums.len() >= BLOCK * dim && dim % LANES == 0 && length <= padded);
+    assert!(sums.len() >= BLOCK * dim && dim.is_multiple_of(LANES) && length <= padded);
     let step = S::LANES * S::WIDE;
     let mut column = 0;
     while column < dim {
@@ -321,7 +321,7 @@ unsafe fn tile<S: Simd, const N: usize>(
 /// Softmax over `seen`, zero elsewhere. A query that sees nothing gets all zeros.
 #[inline(always)]
 unsafe fn softmax<S: Simd>(line: &mut [f32], seen: Range<usize>) {
-    assert!(line.len() % LANES == 0);
+    assert!(line.len().is_multiple_of(LANES));
     if seen.is_empty() {
         line.fill(0.0);
         return;

@@ -8,6 +8,7 @@
 /// # Safety
 /// Methods may only run where the CPU has the instruction set; pointers must be valid for
 /// [`Simd::LANES`] numbers.
+#[allow(clippy::missing_safety_doc)] // said once, above
 pub trait Simd {
     /// Numbers in a vector; divides [`super::LANES`].
     const LANES: usize;

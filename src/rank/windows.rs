@@ -3,6 +3,7 @@
 //! MaxP and FirstP of Dai and Callan, "Deeper Text Understanding for IR with Contextual Neural Language
 //! Modeling", SIGIR 2019, and their mean.
 
+use std::iter;
 use std::ops::Range;
 
 /// What becomes of a document that does not fit.
@@ -31,7 +32,7 @@ pub enum Aggregate {
 /// share at most half a window, whatever `overlap` asks for: more would score every token over and over.
 pub fn windows(length: usize, size: usize, overlap: Option<usize>) -> Vec<Range<usize>> {
     if length <= size || size == 0 {
-        return vec![0..length.min(size)];
+        return iter::once(0..length.min(size)).collect();
     }
     let step = size - overlap.unwrap_or(size / 4).min(size / 2);
     let last = length - size;

@@ -153,7 +153,7 @@ fn compare(
         }
     }
     // Removed documents and those that a filter leaves out are not found; the rest stays the same.
-    let even = |doc: &u32| doc % 2 == 0;
+    let even = |doc: &u32| doc.is_multiple_of(2);
     let numbers = 0..bags.len() as u32;
     let kept: Vec<u32> = numbers.clone().filter(even).collect();
     let filtered = engine.search(queries, 3, Some(&kept), &go()).unwrap();

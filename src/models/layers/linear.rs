@@ -148,7 +148,7 @@ impl Linear {
                 }
             }
             Linear::Torch { weight, bias } => {
-                activation.forward(x.f_linear(&**weight, bias.as_deref())?)
+                activation.forward(x.f_linear(weight, bias.as_deref())?)
             }
             Linear::Int8(int8) => int8.forward(&Rows::new(x)?, activation),
         }
@@ -173,5 +173,5 @@ fn read(
 fn onednn() -> bool {
     use std::sync::OnceLock;
     static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(|| tch::utils::has_mkldnn())
+    *FOUND.get_or_init(tch::utils::has_mkldnn)
 }

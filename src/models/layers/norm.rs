@@ -101,7 +101,7 @@ impl Norm {
                     Statistic::RootMeanSquare => {
                         let power = wide.f_square()?.f_mean_dim(-1, true, Kind::Float)?;
                         wide.f_mul(&power.f_add_scalar(self.eps)?.f_rsqrt()?)?
-                            .f_mul(&*self.weight)?
+                            .f_mul(&self.weight)?
                     }
                 };
                 Ok(y.f_to_kind(kind)?)

@@ -86,7 +86,7 @@ impl Rope {
     pub fn angles(&self, reach: usize) -> Result<Angles> {
         let angles = Tensor::f_arange(reach as i64, (Kind::Float, Device::Cpu))?
             .f_unsqueeze(1)?
-            .f_mul(&*self.frequencies)?;
+            .f_mul(&self.frequencies)?;
         Ok(Angles {
             cos: angles.f_cos()?.f_to_device(self.device)?,
             sin: angles.f_sin()?.f_to_device(self.device)?,
@@ -138,6 +138,7 @@ impl Angles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::compute::Compute;
     use std::collections::HashMap;
     use std::sync::Arc;
 
@@ -146,8 +147,7 @@ mod tests {
             HashMap::new(),
             Arc::new(()),
             String::new(),
-            Device::Cpu,
-            Kind::Float,
+            Compute::parse("cpu", "float32")?,
         );
         let rope = Rope::new(&serde_json::from_str(json).unwrap(), 8, &weights)?;
         Ok(Vec::<f32>::try_from(rope.frequencies.shallow_clone())?)
