@@ -25,10 +25,10 @@ MODULES = """
 
 QUERIES = [
     "average of a list of numbers",
-    "delete a folder and everything inside it",
-    "how long does my code take to run",
-    "download a page from the web",
-    "pick random elements without repetition",
+    "temporary file that is deleted when closed",
+    "the middle value of some data",
+    "copy a file",
+    "compress data",
 ]
 
 
@@ -107,12 +107,12 @@ def python_search(rank, retrieve, model):
         documents = python_documentation()
     print(f"\n2. {len(documents)} functions and classes of Python's standard library\n")
     with timed("index"):
-        retriever = retrieve.TfIdf(key="id", on=["name", "summary"], documents=documents, k=30)
+        retriever = retrieve.TfIdf(key="id", on=["name", "summary"], documents=documents, k=50)
     ranker = rank.CrossEncoder(on=["name", "summary"], **model)
     with timed(f"TfIdf, {len(QUERIES)} queries"):
         retrieved = retriever(QUERIES, tqdm_bar=False)
     pipeline = retriever + documents + ranker
-    with timed(f"TfIdf + re-ranking of 30 documents each, {len(QUERIES)} queries"):
+    with timed(f"TfIdf + re-ranking of 50 documents each, {len(QUERIES)} queries"):
         ranked = pipeline(QUERIES, tqdm_bar=False)
     for query, before, after in zip(QUERIES, retrieved, ranked, strict=True):
         print(f"\n  {query!r}\n    {'TfIdf':<38}TfIdf + re-ranking")

@@ -27,7 +27,7 @@ unsafe fn rotate<S: Simd>(x: &mut [f32], width: usize) {
 
 #[inline(always)]
 unsafe fn rotate_row<S: Simd>(row: &mut [f32]) {
-    if row.len() % S::LANES != 0 {
+    if !row.len().is_multiple_of(S::LANES) {
         return;
     }
     let vectors = row.len() / S::LANES;
