@@ -92,6 +92,7 @@ class CrossEncoder:
         truncation: str = "longest_first",
         long_documents: str = "truncate",
         stride: int | None = None,
+        prompt: str | None = None,
         progress: Callable[[int], Any] | None = None,
     ) -> tuple[NDArray[np.float32], Report]:
         """Return logits of shape (pairs, labels), and what was read and lost."""
@@ -103,6 +104,7 @@ class CrossEncoder:
         truncation: str = "longest_first",
         long_documents: str = "truncate",
         stride: int | None = None,
+        prompt: str | None = None,
     ) -> Report:
         """Tell what `score` would read and lose, without scoring."""
 
@@ -113,6 +115,7 @@ class CrossEncoder:
         truncation: str = "longest_first",
         long_documents: str = "truncate",
         stride: int | None = None,
+        prompt: str | None = None,
     ) -> list[list[list[int]]]:
         """Return the token ids of each pair's sequences: one, or one for each window."""
 
@@ -139,6 +142,10 @@ class CrossEncoder:
     @property
     def special_tokens(self) -> int:
         """Special tokens around a pair."""
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether pairs are written as messages, and a prompt is one of them."""
 
     @property
     def family(self) -> str:

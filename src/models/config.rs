@@ -2,7 +2,7 @@
 
 use super::Architecture;
 use super::bert::config::{BertConfig, DistilBertConfig, Kind};
-use super::deberta::DebertaConfig;
+use super::deberta::config::DebertaConfig;
 use super::decoder::{self, DecoderConfig};
 use super::modernbert::ModernBertConfig;
 use crate::error::{Error, Result};
@@ -96,6 +96,8 @@ pub struct Config {
     pub labels: usize,
     /// Class of the saved model.
     class: Option<String>,
+    /// What to say if the model does not fit its architecture because it brings code of its own.
+    remote: Option<String>,
 }
 
 impl Config {
@@ -112,17 +114,18 @@ impl Config {
                 "{origin}: config.json names no model_type; is this a transformers model?"
             )));
         };
+        let remote = remote_code(&value, &kind);
         if !SUPPORTED.contains(&kind.as_str()) {
-            let code = if value.get("auto_map").is_some() {
-                ", which runs Python code from its repository (cherche_rs never executes downloaded code)"
-            } else {
-                ""
-            };
-            return Err(Error::Config(format!(
-                "{origin}: the architecture {kind:?}{code} is not supported natively; supported are {}. \
-                 A sentence_transformers.CrossEncoder, or any function of pairs, can be used in its place",
-                SUPPORTED.join(", ")
-            )));
+            return Err(Error::Config(match remote {
+                Some(remote) => {
+                    format!("{origin}: the architecture {kind:?} is not supported: {remote}")
+                }
+                None => format!(
+                    "{origin}: the architecture {kind:?} is not supported natively; supported are {}. \
+                     A sentence_transformers.CrossEncoder, or any function of pairs, can be used in its place",
+                    SUPPORTED.join(", ")
+                ),
+            }));
         }
         let labels = labels(&value);
         let class = value["architectures"][0].as_str().map(str::to_owned);
@@ -132,13 +135,44 @@ impl Config {
             family: family.name(),
             labels,
             class,
+            remote,
         })
+    }
+
+    /// Says of a failure to load that the model was meant to run code from its repository.
+    pub fn explain(&self, error: Error) -> Error {
+        match (&self.remote, error) {
+            (Some(remote), Error::Config(why)) => Error::Config(format!("{why}; {remote}")),
+            (Some(remote), Error::Weights(why)) => Error::Weights(format!("{why}; {remote}")),
+            (_, error) => error,
+        }
     }
 
     /// Whether the checkpoint is a language model with its output layer.
     pub fn is_language_model(&self) -> bool {
         (self.class.as_deref()).is_some_and(|class| class.ends_with("ForCausalLM"))
     }
+}
+
+/// Why a model with code of its own cannot run here, and which model can.
+fn remote_code(value: &Value, kind: &str) -> Option<String> {
+    let classes = value.get("auto_map")?.as_object()?;
+    if !classes.keys().any(|class| class.starts_with("AutoModel")) {
+        return None;
+    }
+    let nearest = match kind {
+        // jina-reranker-v1
+        "bert" => "cross-encoder/ms-marco-MiniLM-L6-v2 or mixedbread-ai/mxbai-rerank-base-v1",
+        // gte-multilingual-reranker, jina-reranker-v2
+        "new" | "xlm-roberta" | "xlm-roberta-flash" => {
+            "BAAI/bge-reranker-v2-m3 (multilingual) or Alibaba-NLP/gte-reranker-modernbert-base (English)"
+        }
+        _ => "BAAI/bge-reranker-v2-m3 or Alibaba-NLP/gte-reranker-modernbert-base",
+    };
+    Some(format!(
+        "its config.json (auto_map) runs Python code from the model's repository, and cherche_rs never executes \
+         downloaded code; the nearest model it does run is {nearest}"
+    ))
 }
 
 /// Labels as transformers counts them: `id2label`, else `num_labels`, else 2 for classifiers and 1 for others.
@@ -159,4 +193,26 @@ fn labels(value: &Value) -> usize {
                 .any(|n| n.ends_with("ForSequenceClassification"))
         });
     if classifier { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remote_code_is_refused_with_a_way_out() {
+        let new = r#"{"model_type": "new", "auto_map": {"AutoModel": "a/b--modeling.NewModel"}}"#;
+        let message = Config::parse(new, "here").unwrap_err().to_string();
+        assert!(message.contains("never executes"), "{message}");
+        assert!(message.contains("bge-reranker-v2-m3"), "{message}");
+        let jina = r#"{"model_type": "bert", "auto_map": {"AutoModel": "modeling_bert.JinaBert"}}"#;
+        let config = Config::parse(jina, "here").unwrap();
+        let explained = config
+            .explain(Error::Weights("no tensor x".into()))
+            .to_string();
+        assert!(
+            explained.contains("no tensor x; its config.json"),
+            "{explained}"
+        );
+    }
 }

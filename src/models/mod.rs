@@ -94,6 +94,10 @@ pub struct Model {
 impl Model {
     /// Builds the model that `config` describes from its weights. Every tensor must be used.
     pub fn load(config: &Config, recipe: &Recipe, weights: &Weights) -> Result<Self> {
+        Self::build(config, recipe, weights).map_err(|error| config.explain(error))
+    }
+
+    fn build(config: &Config, recipe: &Recipe, weights: &Weights) -> Result<Self> {
         let family = config.family.architecture();
         let root = weights.root();
         let encoder = root.base(family.prefix());

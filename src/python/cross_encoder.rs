@@ -92,7 +92,7 @@ impl CrossEncoder {
     }
 
     /// Logits of a list of (query, document) pairs.
-    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None, progress = None))]
+    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None, prompt = None, progress = None))]
     #[allow(clippy::too_many_arguments)]
     fn score<'py>(
         &self,
@@ -102,11 +102,12 @@ impl CrossEncoder {
         truncation: &str,
         long_documents: &str,
         stride: Option<usize>,
+        prompt: Option<&str>,
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Scored<'py>> {
         let options = options(max_length, truncation, long_documents, stride)?;
         let texts = Texts::new(pairs)?;
-        let pairs = texts.pairs()?;
+        let pairs = texts.pairs(prompt)?;
         let count = pairs.pairs.len();
         let state = Progress::default();
         let tick = |_: Python<'_>| match &progress {
@@ -131,7 +132,8 @@ impl CrossEncoder {
     }
 
     /// What `score` would do and lose, without doing it.
-    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None))]
+    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None, prompt = None))]
+    #[allow(clippy::too_many_arguments)]
     fn report(
         &self,
         py: Python<'_>,
@@ -140,15 +142,17 @@ impl CrossEncoder {
         truncation: &str,
         long_documents: &str,
         stride: Option<usize>,
+        prompt: Option<&str>,
     ) -> PyResult<Report> {
         let options = options(max_length, truncation, long_documents, stride)?;
         let texts = Texts::new(pairs)?;
-        let pairs = texts.pairs()?;
+        let pairs = texts.pairs(prompt)?;
         Ok(Report(enter(py, || self.engine.report(&pairs, options))?))
     }
 
     /// Token ids of the sequences of each pair: one, or one for each window.
-    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None))]
+    #[pyo3(signature = (pairs, max_length, truncation = "longest_first", long_documents = "truncate", stride = None, prompt = None))]
+    #[allow(clippy::too_many_arguments)]
     fn token_ids(
         &self,
         py: Python<'_>,
@@ -157,10 +161,11 @@ impl CrossEncoder {
         truncation: &str,
         long_documents: &str,
         stride: Option<usize>,
+        prompt: Option<&str>,
     ) -> PyResult<Vec<Vec<Vec<i64>>>> {
         let options = options(max_length, truncation, long_documents, stride)?;
         let texts = Texts::new(pairs)?;
-        let pairs = texts.pairs()?;
+        let pairs = texts.pairs(prompt)?;
         enter(py, || self.engine.token_ids(&pairs, options))
     }
 
@@ -198,6 +203,12 @@ impl CrossEncoder {
     #[getter]
     fn note(&self) -> Option<String> {
         self.engine.compute().note.clone()
+    }
+
+    /// Whether pairs are written as messages, and a prompt is one of them.
+    #[getter]
+    fn takes_messages(&self) -> bool {
+        self.engine.takes_messages()
     }
 
     /// The architecture's name.

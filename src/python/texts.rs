@@ -17,7 +17,7 @@ impl<'py> Texts<'py> {
         Ok(Texts(texts))
     }
 
-    pub fn pairs(&self) -> PyResult<Pairs<'_>> {
+    pub fn pairs<'a>(&'a self, prompt: Option<&'a str>) -> PyResult<Pairs<'a>> {
         let mut views = Vec::with_capacity(self.0.len());
         for (index, (a, b)) in self.0.iter().enumerate() {
             let utf8 = |text: &'_ Bound<'py, PyString>| {
@@ -32,7 +32,10 @@ impl<'py> Texts<'py> {
             // SAFETY: CPython caches a string's UTF-8 inside the string, which `self` holds.
             views.push(unsafe { (&*a, &*b) });
         }
-        Ok(Pairs::new(views))
+        Ok(Pairs {
+            prompt,
+            ..Pairs::new(views)
+        })
     }
 }
 

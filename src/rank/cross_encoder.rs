@@ -1,6 +1,7 @@
 //! Load a cross-encoder; pairs of texts -> logits, in the order of the pairs.
 
 use super::batch;
+use super::chat::Chat;
 use super::directory::ModelDirectory;
 use super::plan::{Options, Pairs, Plan, Report};
 use super::tokenize::PairTokenizer;
@@ -25,6 +26,8 @@ use tch::{Device, Kind, Tensor};
 pub struct CrossEncoder {
     model: Model,
     tokenizer: PairTokenizer,
+    /// How a pair is written, where it is not simply framed by special tokens.
+    chat: Option<Chat>,
     weights: Mutex<Weights>,
     facts: Facts,
     compute: Compute,
@@ -57,7 +60,16 @@ impl CrossEncoder {
     ) -> Result<Self> {
         let files = ModelDirectory::read(directory)?;
         let overrides = files.settings.tokenizer_overrides(tokenizer_overrides)?;
-        let tokenizer = PairTokenizer::from_directory(&files.transformer, overrides.as_deref())?;
+        let mut tokenizer =
+            PairTokenizer::from_directory(&files.transformer, overrides.as_deref())?;
+        let chat = if files.settings.takes_messages() {
+            Chat::read(&files.transformer, &files.settings)?
+        } else {
+            None
+        };
+        if chat.is_some() {
+            tokenizer = tokenizer.without_specials();
+        }
         let given = given.unwrap_or_else(|| (HashMap::new(), Arc::new(())));
         let weights = Weights::map(
             &files.weight_files(given.0.keys())?,
@@ -65,17 +77,13 @@ impl CrossEncoder {
             compute.clone(),
         )?
         .with(given.0, given.1);
-        if files.settings.takes_messages() && files.has_chat_template()? {
-            return Err(Error::Config(format!(
-                "{}: chat templates are not supported",
-                directory.display()
-            )));
-        }
         let recipe = match files.recipe {
             Some(recipe) => recipe,
             None => tokenizer.yes_no()?,
         };
-        Self::new(&files.config, &recipe, tokenizer, weights, compute)
+        let mut model = Self::new(&files.config, &recipe, tokenizer, weights, compute)?;
+        model.chat = chat;
+        Ok(model)
     }
 
     /// Uses the tensors of a model that is already in memory.
@@ -109,6 +117,7 @@ impl CrossEncoder {
         Ok(CrossEncoder {
             model,
             tokenizer,
+            chat: None,
             weights: Mutex::new(weights),
             facts,
             compute,
@@ -145,7 +154,7 @@ impl CrossEncoder {
 
     /// Token ids of every pair as the model sees them: one sequence, or one for each window.
     pub fn token_ids(&self, pairs: &Pairs<'_>, options: Options) -> Result<Vec<Vec<Vec<i64>>>> {
-        let plan = Plan::new(pairs, &self.tokenizer, options, &AtomicBool::new(false))?;
+        let plan = self.plan(pairs, options, &AtomicBool::new(false))?;
         Ok(plan
             .sequences_of_each()
             .map(|sequences| {
@@ -159,8 +168,20 @@ impl CrossEncoder {
 
     /// What scoring the pairs would take, and what they would lose.
     pub fn report(&self, pairs: &Pairs<'_>, options: Options) -> Result<Report> {
-        let plan = Plan::new(pairs, &self.tokenizer, options, &AtomicBool::new(false))?;
+        let plan = self.plan(pairs, options, &AtomicBool::new(false))?;
         Ok(plan.report(self.tokenizer.specials()))
+    }
+
+    /// Whether pairs are written as messages, and a prompt is one of them.
+    pub fn takes_messages(&self) -> bool {
+        self.chat.is_some()
+    }
+
+    fn plan(&self, pairs: &Pairs<'_>, options: Options, cancel: &AtomicBool) -> Result<Plan> {
+        match &self.chat {
+            Some(chat) => chat.plan(pairs, &self.tokenizer, options, cancel),
+            None => Plan::new(pairs, &self.tokenizer, options, cancel),
+        }
     }
 
     /// Logits of every pair.
@@ -178,7 +199,7 @@ impl CrossEncoder {
                 options.max_length, self.facts.family
             )));
         }
-        let plan = Plan::new(pairs, &self.tokenizer, options, cancel)?;
+        let plan = self.plan(pairs, options, cancel)?;
         let lengths = plan.lengths(self.tokenizer.specials());
         if lengths.contains(&0) {
             return Err(Error::Input(format!(

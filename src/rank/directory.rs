@@ -107,12 +107,6 @@ impl ModelDirectory {
         })
     }
 
-    pub fn has_chat_template(&self) -> Result<bool> {
-        let config: Option<Value> = json(&self.transformer.join("tokenizer_config.json"))?;
-        Ok(self.transformer.join("chat_template.jinja").is_file()
-            || config.is_some_and(|c| !c["chat_template"].is_null()))
-    }
-
     /// The safetensors files, each with what its tensors' names are put below. Folders whose tensors are `given`
     /// need none.
     pub fn weight_files<'a>(

@@ -1,6 +1,7 @@
 //! Cross-encoder re-ranking: tokenise, batch, score.
 
 pub mod batch;
+mod chat;
 pub mod cross_encoder;
 pub mod directory;
 pub mod plan;

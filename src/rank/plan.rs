@@ -23,6 +23,8 @@ pub struct Options {
 pub struct Pairs<'a> {
     pub texts: Vec<&'a str>,
     pub pairs: Vec<(u32, u32)>,
+    /// Instruction for models that read a pair as a chat.
+    pub prompt: Option<&'a str>,
 }
 
 impl<'a> Pairs<'a> {
@@ -40,7 +42,11 @@ impl<'a> Pairs<'a> {
             .into_iter()
             .map(|(a, b)| (number(a), number(b)))
             .collect();
-        Pairs { texts, pairs }
+        Pairs {
+            texts,
+            pairs,
+            prompt: None,
+        }
     }
 }
 

@@ -63,6 +63,13 @@ impl PairTokenizer {
         })
     }
 
+    /// The same tokenizer, putting nothing around a pair.
+    pub fn without_specials(mut self) -> Self {
+        self.frame = vec![Piece::First { type_id: 0 }, Piece::Second { type_id: 0 }];
+        self.specials = 0;
+        self
+    }
+
     /// The tokens a bare language model answers with.
     pub fn yes_no(&self) -> Result<Recipe> {
         let id = |word: &str| {

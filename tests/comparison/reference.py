@@ -33,3 +33,16 @@ def logits(cross_encoder, pairs, batch_size: int = BATCH_SIZE) -> np.ndarray:
         activation_fn=torch.nn.Identity(),
         show_progress_bar=False,
     )
+
+
+def token_ids(cross_encoder, pairs) -> list[list[int]]:
+    """What the reference reads for each pair, without padding."""
+    transformer = cross_encoder[0]
+    if "message" in transformer.modality_config:
+        return [transformer.preprocess([pair])["input_ids"][0].tolist() for pair in pairs]
+    encoded = cross_encoder.tokenizer(
+        [list(pair) for pair in pairs],
+        truncation="longest_first",
+        max_length=cross_encoder.max_seq_length,
+    )
+    return encoded["input_ids"]

@@ -501,9 +501,6 @@ FORMS_NOT_BUILT = frozenset(
     {
         "bert-vocab-txt",
         "roberta-vocab-merges",
-        "qwen3-yes-no",
-        "qwen2-yes-no",
-        "qwen2-yes-no-untied",
     }
 )
 BUILT = [

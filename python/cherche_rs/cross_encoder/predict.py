@@ -172,12 +172,12 @@ class CrossEncoder(Model):
             raise ValueError(f"batch_size must be a positive integer, got {batch_size}.")
         arguments.refuse("pool", pool, "one call uses all cores without further processes")
         pairs, single = as_pairs(inputs)
-        pairs = with_prompt(pairs, self._prompts.resolve(prompt, prompt_name))
+        pairs, prompted = self._prompted(pairs, self._prompts.resolve(prompt, prompt_name))
         if device is not None:
             self.to(device)
         given: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
         given.update(arguments.processing_arguments(processing_kwargs))
-        options = self._options(**given, long_documents=long_documents, stride=stride)
+        options = self._options(**given, long_documents=long_documents, stride=stride) | prompted
         logits = self._score(pairs, options, show_progress_bar)
         activation = self._activation if activation_fn is None else activations.wrap(activation_fn)
         scores = activation(logits) if len(pairs) else logits
@@ -332,8 +332,8 @@ class CrossEncoder(Model):
             ``lost_tokens`` (int64 of shape (n_pairs,)), ``truncated_pairs``, ``truncated_tokens``;
             and the work: ``pairs``, distinct ``texts``, ``sequences`` and ``tokens``.
         """
-        pairs = with_prompt(as_pairs(inputs)[0], self._prompts.resolve(prompt, None))
-        return self._engine.report(pairs, **self._options(**options))
+        pairs, prompted = self._prompted(as_pairs(inputs)[0], self._prompts.resolve(prompt, None))
+        return self._engine.report(pairs, **self._options(**options), **prompted)
 
     def token_ids(self, inputs: Any, *, prompt: str | None = None, **options: Any) -> list[Any]:
         """Return the token ids of pairs as the model reads them, cut to `max_length`.
@@ -351,11 +351,19 @@ class CrossEncoder(Model):
         list
             A list of token ids for each pair.
         """
-        pairs = with_prompt(as_pairs(inputs)[0], self._prompts.resolve(prompt, None))
-        found = self._engine.token_ids(pairs, **self._options(**options))
+        pairs, prompted = self._prompted(as_pairs(inputs)[0], self._prompts.resolve(prompt, None))
+        found = self._engine.token_ids(pairs, **self._options(**options), **prompted)
         if options.get("long_documents", "truncate") == "truncate":
             return [sequences[0] for sequences in found]
         return found
+
+    def _prompted(
+        self, pairs: list[Any], prompt: str | None
+    ) -> tuple[list[Any], dict[str, str | None]]:
+        """Return the pairs with the prompt, or the prompt as an option where it is a message."""
+        if self._engine.takes_messages:
+            return pairs, {"prompt": prompt}
+        return with_prompt(pairs, prompt), {}
 
     def _options(
         self,

@@ -1,163 +1,22 @@
 //! DeBERTa (He et al. 2021) and DeBERTa-v2/v3 (He et al. 2023): attention between contents, and between contents
 //! and relative positions.
 
-use super::head::Head;
+pub mod config;
+mod convolution;
+
 use super::layers::{
     Activation, Attention, Embedding, Linear, Norm, Path, PositionProducts, PositionTable,
     Positions, PostNorm, PostNormNames,
 };
-use super::packed::{Packed, Wanted, index};
+use super::packed::{Packed, Wanted};
 use super::weights::Scope;
-use super::{Architecture, Body, Facts, Watch};
+use super::{Body, Facts, Watch};
 use crate::error::{Error, Result};
 use crate::kernels::attention::{Geometry, NoBias, Span};
 use crate::torch::Frozen;
-use serde::Deserialize;
+use config::DebertaConfig;
+use convolution::Convolution;
 use tch::Tensor;
-
-/// config.json of DeBERTa (`first`) and DeBERTa-v2. What is absent has the version's default.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct DebertaConfig {
-    #[serde(skip)]
-    pub first: bool,
-    vocab_size: Option<i64>,
-    hidden_size: Option<i64>,
-    embedding_size: Option<i64>,
-    num_hidden_layers: Option<usize>,
-    num_attention_heads: Option<usize>,
-    attention_head_size: Option<i64>,
-    intermediate_size: Option<i64>,
-    hidden_act: Option<String>,
-    max_position_embeddings: Option<i64>,
-    type_vocab_size: i64,
-    layer_norm_eps: Option<f64>,
-    relative_attention: bool,
-    max_relative_positions: Option<i64>,
-    position_buckets: Option<i64>,
-    norm_rel_ebd: Option<String>,
-    share_att_key: bool,
-    pos_att_type: Option<PositionTerms>,
-    position_biased_input: Option<bool>,
-    pooler_hidden_size: Option<i64>,
-    pooler_hidden_act: Option<String>,
-    talking_head: bool,
-    conv_kernel_size: i64,
-    conv_groups: Option<i64>,
-    conv_act: Option<String>,
-}
-
-/// `["c2p", "p2c"]`, or "c2p|p2c" in old files.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum PositionTerms {
-    List(Vec<String>),
-    Joined(String),
-}
-
-impl DebertaConfig {
-    fn width(&self) -> i64 {
-        self.hidden_size
-            .unwrap_or(if self.first { 768 } else { 1536 })
-    }
-
-    fn layers(&self) -> usize {
-        self.num_hidden_layers
-            .unwrap_or(if self.first { 12 } else { 24 })
-    }
-
-    fn inner_width(&self) -> i64 {
-        self.intermediate_size
-            .unwrap_or(if self.first { 3072 } else { 6144 })
-    }
-
-    fn heads(&self) -> i64 {
-        self.num_attention_heads
-            .unwrap_or(if self.first { 12 } else { 24 }) as i64
-    }
-
-    fn positions(&self) -> i64 {
-        self.max_position_embeddings.unwrap_or(512)
-    }
-
-    fn eps(&self) -> f64 {
-        self.layer_norm_eps.unwrap_or(1e-7)
-    }
-
-    fn terms(&self) -> Vec<String> {
-        match &self.pos_att_type {
-            None => Vec::new(),
-            Some(PositionTerms::List(terms)) => terms.clone(),
-            Some(PositionTerms::Joined(terms)) => (terms.to_lowercase().split('|'))
-                .map(|t| t.trim().to_owned())
-                .collect(),
-        }
-    }
-
-    /// Score terms the scale is shared between.
-    fn scale_factor(&self) -> usize {
-        let known = |t: &&String| self.first || ["c2p", "p2c"].contains(&t.as_str());
-        1 + self.terms().iter().filter(known).count()
-    }
-
-    fn table(&self) -> Option<PositionTable> {
-        let furthest = match self.max_relative_positions {
-            Some(n) if n >= 1 => n,
-            _ => self.positions(),
-        };
-        let buckets = self.position_buckets.filter(|&n| n > 0 && !self.first);
-        self.relative_attention.then_some(PositionTable {
-            span: buckets.unwrap_or(furthest),
-            log_up_to: buckets.map(|_| furthest),
-        })
-    }
-
-    fn check(&self) -> Result<()> {
-        let width = self.width();
-        let heads = self.heads();
-        let refuse = |what: String| Err(Error::Config(format!("config.json: {what}")));
-        if heads == 0 || width % heads != 0 {
-            return refuse(format!(
-                "{heads} attention heads do not divide a hidden size of {width}"
-            ));
-        }
-        if self.attention_head_size.is_some_and(|n| n != width / heads) {
-            return refuse(
-                "attention_head_size other than hidden_size / num_attention_heads is not supported"
-                    .into(),
-            );
-        }
-        if self.pooler_hidden_size.is_some_and(|n| n != width) {
-            return refuse("pooler_hidden_size other than hidden_size is not supported".into());
-        }
-        if self.talking_head && self.first {
-            return refuse("talking_head: true is not supported".into());
-        }
-        if self.conv_kernel_size > 0
-            && (self.conv_kernel_size % 2 == 0 || self.conv_groups.unwrap_or(1) != 1)
-        {
-            return refuse("a convolution with an even conv_kernel_size, or conv_groups other than 1, is not supported".into());
-        }
-        Ok(())
-    }
-}
-
-impl Architecture for DebertaConfig {
-    fn prefix(&self) -> &'static str {
-        "deberta"
-    }
-
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>> {
-        self.check()?;
-        Ok(Box::new(Deberta::load(self, encoder)?))
-    }
-
-    fn head(&self, root: &Scope<'_>, _: &Scope<'_>, labels: usize) -> Result<Head> {
-        let activation = Activation::parse(self.pooler_hidden_act.as_deref().unwrap_or("gelu"))?;
-        let (dense, out) = (root.at("pooler.dense"), root.at("classifier"));
-        Head::two_layers(&dense, activation, &out, self.width(), labels)
-    }
-}
 
 struct Deberta {
     facts: Facts,
@@ -421,73 +280,4 @@ fn fused(scope: &Scope<'_>, width: i64, heads: i64) -> Result<[Linear; 3]> {
         part(1, None)?,
         part(2, Some("v_bias"))?,
     ])
-}
-
-/// The convolution of DeBERTa-v2 over the embeddings, added behind the first layer.
-struct Convolution {
-    taps: Linear,
-    count: i64,
-    activation: Activation,
-    norm: Norm,
-}
-
-impl Convolution {
-    fn load(config: &DebertaConfig, scope: &Scope<'_>) -> Result<Self> {
-        let (width, count) = (config.width(), config.conv_kernel_size);
-        let weights = scope.weights();
-        let conv = scope.at("conv");
-        // [outputs, inputs, taps] as one product with the neighbouring rows side by side.
-        let weight = (conv.get("weight", &[width, width, count], weights.dtype())?)
-            .f_permute([0, 2, 1])?
-            .f_reshape([width, count * width])?;
-        let bias = conv.get("bias", &[width], weights.dtype())?;
-        Ok(Convolution {
-            taps: Linear::new(Frozen::new(weight), Some(bias), weights)?,
-            count,
-            activation: Activation::parse(config.conv_act.as_deref().unwrap_or("tanh"))?,
-            norm: Norm::layer(&scope.at("LayerNorm"), width, config.eps())?,
-        })
-    }
-
-    fn forward(&self, embedded: &Tensor, x: &Tensor, batch: &Packed) -> Result<Tensor> {
-        let zero = embedded.f_narrow(0, 0, 1)?.f_zeros_like()?;
-        let outside = batch.tokens() as i64;
-        let half = self.count / 2;
-        let mut rows = Vec::with_capacity(batch.tokens() * self.count as usize);
-        for w in batch.offsets.windows(2) {
-            let (start, end) = (w[0] as i64, w[1] as i64);
-            for row in start..end {
-                for tap in row - half..=row + half {
-                    rows.push(if (start..end).contains(&tap) {
-                        tap
-                    } else {
-                        outside
-                    });
-                }
-            }
-        }
-        let neighbours = Tensor::f_cat(&[embedded, &zero], 0)?
-            .f_index_select(0, &index(&rows, embedded.device()))?
-            .f_view([outside, -1])?;
-        let convolved = self.taps.forward_act(&neighbours, self.activation)?;
-        self.norm.forward_residual(convolved, x)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_without_support_are_named() {
-        for (json, name) in [
-            (r#"{"conv_kernel_size": 2}"#, "conv_kernel_size"),
-            (r#"{"num_attention_heads": 7}"#, "7 attention heads"),
-            (r#"{"pooler_hidden_size": 5}"#, "pooler_hidden_size"),
-        ] {
-            let config: DebertaConfig = serde_json::from_str(json).unwrap();
-            let message = config.check().unwrap_err().to_string();
-            assert!(message.contains(name), "{message}");
-        }
-    }
 }
