@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -121,3 +124,43 @@ def test_child_process_scores_or_says_why_not(model, method):
     else:
         np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(model.predict(PAIRS), expected)
+
+
+_FORK = """
+import os, sys
+import numpy as np
+import cherche_rs
+model = cherche_rs.CrossEncoder(sys.argv[1])
+pairs = [(f"query {i % 3}", "the museum keeps paintings " * (1 + i % 7)) for i in range(40)]
+expected = model.predict(pairs), model.predict(pairs[:1])
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        same = all(
+            np.allclose(model.predict(given), scores, rtol=0, atol=1e-6)
+            for given, scores in zip((pairs, pairs[:1]), expected)
+        )
+        os._exit(0 if same else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(model.predict(pairs), expected[0])
+print("done")
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("first", ["", "import torch; torch.ones(999, 999) @ torch.ones(999, 999)"])
+def test_forked_child_after_its_parent_has_scored(zoo, threads, first):
+    """With several threads in libtorch, whose own workers do not survive a fork either."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{first}\n{_FORK}", str(zoo.path("bert-base"))],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "RAYON_NUM_THREADS": threads,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "done\n", done.stderr
