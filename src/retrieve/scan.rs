@@ -142,7 +142,7 @@ fn scan<T: Sum, S: Symbol>(
             let value = value * units;
             for (doc, excess) in segment.repeats.of(ngram) {
                 let sum = &mut sums[usize::from(doc)];
-                *sum = sum.plus(T::wrapped(f64::from(excess) * value));
+                *sum = sum.plus(T::wrapped(excess * value));
             }
         });
     }

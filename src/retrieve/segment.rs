@@ -14,7 +14,7 @@ pub struct Repeats {
     pub ngrams: Buffer<u32>,
     pub docs: Buffer<u16>,
     /// Weight of the frequency, in units of the weight of a frequency of one, less the frequency.
-    pub excesses: Buffer<f32>,
+    pub excesses: Buffer<f64>,
     /// First repeat of every `MARK_EVERY`th n-gram.
     marks: Vec<u32>,
 }
@@ -22,7 +22,7 @@ pub struct Repeats {
 const MARK_EVERY: usize = 64;
 
 impl Repeats {
-    pub fn new(ngrams: Buffer<u32>, docs: Buffer<u16>, excesses: Buffer<f32>) -> Self {
+    pub fn new(ngrams: Buffer<u32>, docs: Buffer<u16>, excesses: Buffer<f64>) -> Self {
         let end = ngrams.last().map_or(0, |&last| last as usize + 1);
         let mut marks = Vec::with_capacity(end.div_ceil(MARK_EVERY) + 1);
         for (place, &ngram) in ngrams.iter().enumerate() {
@@ -47,16 +47,16 @@ impl Repeats {
         let excess = |repeat: &DocRepeat| {
             let penalty = penalties[usize::from(repeat.doc)].into();
             let one = weighting.saturation(1, penalty);
-            (weighting.saturation(repeat.tf, penalty) / one - f64::from(repeat.tf)) as f32
+            weighting.saturation(repeat.tf, penalty) / one - f64::from(repeat.tf)
         };
-        let excesses: Vec<f32> = repeats.iter().map(excess).collect();
+        let excesses: Vec<f64> = repeats.iter().map(excess).collect();
         let ngrams: Vec<u32> = repeats.iter().map(|repeat| repeat.ngram).collect();
         let docs: Vec<u16> = repeats.iter().map(|repeat| repeat.doc).collect();
         Self::new(ngrams.into(), docs.into(), excesses.into())
     }
 
     /// Documents, with corrections, that have this n-gram more than once.
-    pub fn of(&self, ngram: usize) -> impl Iterator<Item = (u16, f32)> + '_ {
+    pub fn of(&self, ngram: usize) -> impl Iterator<Item = (u16, f64)> + '_ {
         let mark = ngram / MARK_EVERY;
         let range = match self.marks.get(mark..mark + 2) {
             Some(marks) => marks[0] as usize..marks[1] as usize,
