@@ -278,12 +278,15 @@ impl<S: Symbol> Sorter<'_, S> {
                 a.append(&mut b);
                 a
             });
-        pending.par_sort_unstable_by(|a, b| {
-            a.bucket
-                .cmp(&b.bucket)
-                .then_with(|| self.order(a.record, b.record))
-                .then(a.length.cmp(&b.length))
-        });
+        if self.complete {
+            pending
+                .par_sort_unstable_by_key(|r| (u128::from(r.bucket) << 64) | u128::from(r.record));
+        } else {
+            pending.par_sort_unstable_by(|a, b| {
+                let buckets = a.bucket.cmp(&b.bucket);
+                buckets.then_with(|| self.order(a.record, b.record))
+            });
+        }
         pending
     }
 

@@ -49,9 +49,12 @@ impl<S: Symbol> Index<S> {
         let table_bits = build::table_bits(&shape, positions.unwrap_or(0));
         let mut first = 0;
         let mut segments = Vec::with_capacity(texts.len());
+        let mut repeats = Vec::with_capacity(texts.len());
         for texts in texts {
             let count = texts.len() as u32;
-            segments.push(Segment::build(&shape, texts, table_bits, first, cancel)?);
+            let (segment, repeated) = Segment::build(&shape, texts, table_bits, first, cancel)?;
+            segments.push(segment);
+            repeats.push(repeated);
             first += count;
         }
         let model = Model::new(weighting, fitted, average);
@@ -59,7 +62,10 @@ impl<S: Symbol> Index<S> {
         let bounds = segments
             .par_iter_mut()
             .zip(&frequencies)
-            .map(|(segment, frequencies)| segment.weigh(&shape, &model, frequencies))
+            .zip(&repeats)
+            .map(|((segment, frequencies), repeats)| {
+                segment.weigh(&shape, &model, frequencies, repeats)
+            })
             .reduce(Bounds::default, Bounds::join);
         Ok(Self::new(shape, model, segments, bounds))
     }
@@ -93,10 +99,11 @@ impl<S: Symbol> Index<S> {
                 ));
             }
             let bits = build::table_bits(&self.shape, build::positions(&self.shape, &texts));
-            let mut segment = Segment::build(&self.shape, texts, bits, first as u32, cancel)?;
+            let (mut segment, repeats) =
+                Segment::build(&self.shape, texts, bits, first as u32, cancel)?;
             segment.df = None;
             let frequencies = vocabulary::of_added(&self.shape, &segment, &self.segments);
-            bounds = bounds.join(segment.weigh(&self.shape, &self.model, &frequencies));
+            bounds = bounds.join(segment.weigh(&self.shape, &self.model, &frequencies, &repeats));
             first += segment.len();
             added.push(segment);
         }
@@ -117,7 +124,7 @@ impl<S: Symbol> Index<S> {
             if !both_added || !fits || a.len() > 2 * b.len() {
                 break;
             }
-            let merged = Segment::merge(&self.shape, a, b, &AtomicBool::new(false))?;
+            let merged = Segment::merge(&self.shape, self.model.weighting, a, b)?;
             self.segments.truncate(self.segments.len() - 2);
             self.segments.push(merged);
         }
@@ -179,7 +186,7 @@ impl<S: Symbol> Index<S> {
         let mut top = TopK::new(k);
         for (number, segment) in self.segments.iter().enumerate() {
             let factors = filter.map(|filter| &filter[number][..]);
-            scanner.scan(&self.model, self.bounds, number, segment, factors, &mut top);
+            scanner.scan(self.bounds, number, segment, factors, &mut top);
         }
         top.into_hits()
     }

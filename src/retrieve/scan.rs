@@ -2,14 +2,14 @@
 //!
 //! Sums are integers, so they do not depend on the order of additions. The unit is chosen so that no
 //! sum overflows: by Cauchy-Schwarz, a query of norm |q| gives a document at most |q| / factor. Each
-//! addition is off by half a unit, each document gets at most one addition per position and repeat,
-//! so a cosine is off by at most `rounding / 2` units divided by |q| (see `Bounds`). Where that is too
+//! addition is off by less than a unit, each document gets at most one addition per position and repeat,
+//! so a cosine is off by at most `rounding` units divided by |q| (see `Bounds`). Where that is too
 //! much for 31 bits, because of a few very long texts, the sums take 62.
 
 use super::build::MAX_DOCS;
 use super::ngrams::Symbol;
 use super::plan::Plan;
-use super::segment::{Bounds, Model, Segment};
+use super::segment::{Bounds, Segment};
 use super::top_k::TopK;
 
 /// Largest error of a cosine that 31-bit sums may have.
@@ -19,6 +19,7 @@ const TOLERANCE: f64 = 2e-7;
 /// for a repeated n-gram and then taken off again.
 trait Sum: Copy + Default + PartialEq {
     const BITS: i32;
+    /// Rounds towards zero.
     fn wrapped(units: f64) -> Self;
     fn plus(self, other: Self) -> Self;
     fn to_f32(self) -> f32;
@@ -71,7 +72,7 @@ pub struct Scanner {
 
 impl Scanner {
     pub fn new(bounds: Bounds) -> Self {
-        let error = 0.5 * bounds.rounding * bounds.sum / capacity::<i32>();
+        let error = bounds.rounding * bounds.sum / capacity::<i32>();
         let sums = if error <= TOLERANCE {
             Sums::Narrow(zeros())
         } else {
@@ -87,7 +88,6 @@ impl Scanner {
     /// replace those of the segment.
     pub fn scan<S: Symbol>(
         &mut self,
-        model: &Model,
         bounds: Bounds,
         number: usize,
         segment: &Segment<S>,
@@ -97,8 +97,8 @@ impl Scanner {
         let factors = factors.unwrap_or(&segment.factors);
         let plan = &self.plan;
         match &mut self.sums {
-            Sums::Narrow(sums) => scan(sums, plan, model, bounds, number, segment, factors, top),
-            Sums::Wide(sums) => scan(sums, plan, model, bounds, number, segment, factors, top),
+            Sums::Narrow(sums) => scan(sums, plan, bounds, number, segment, factors, top),
+            Sums::Wide(sums) => scan(sums, plan, bounds, number, segment, factors, top),
         }
     }
 }
@@ -117,7 +117,6 @@ fn capacity<T: Sum>() -> f64 {
 fn scan<T: Sum, S: Symbol>(
     sums: &mut [T; MAX_DOCS],
     plan: &Plan,
-    model: &Model,
     bounds: Bounds,
     number: usize,
     segment: &Segment<S>,
@@ -129,7 +128,8 @@ fn scan<T: Sum, S: Symbol>(
     }
     let units = capacity::<T>() / (plan.norm() * bounds.sum);
     plan.disjoint(number, |paths, value| {
-        let value = T::wrapped((value * units).round());
+        // Upwards: what is above zero stays above it.
+        let value = T::wrapped((value * units).ceil());
         for &doc in &segment.docs[segment.trie.postings(paths)] {
             let sum = &mut sums[usize::from(doc)];
             *sum = sum.plus(value);
@@ -139,12 +139,10 @@ fn scan<T: Sum, S: Symbol>(
         // The range gave a document tf times what a frequency of one is worth.
         plan.each(number, |path, length, value| {
             let ngram = segment.trie.ngram(path as usize, length);
-            for (doc, tf) in segment.repeats.of(ngram) {
-                let penalty = segment.penalties[usize::from(doc)].into();
-                let one = model.weighting.saturation(1, penalty);
-                let excess = model.weighting.saturation(tf, penalty) / one - f64::from(tf);
+            let value = value * units;
+            for (doc, excess) in segment.repeats.of(ngram) {
                 let sum = &mut sums[usize::from(doc)];
-                *sum = sum.plus(T::wrapped((excess * value * units).round()));
+                *sum = sum.plus(T::wrapped(excess * value));
             }
         });
     }
@@ -158,7 +156,7 @@ fn scan<T: Sum, S: Symbol>(
 }
 
 /// Documents whose scores are compared at once.
-const LANES: usize = 16;
+const LANES: usize = 32;
 
 /// Offers the documents with a score, `sum * factor * cosine`, and clears the sums.
 fn select<T: Sum>(sums: &mut [T], factors: &[f32], cosine: f64, first: u32, top: &mut TopK) {
@@ -167,11 +165,11 @@ fn select<T: Sum>(sums: &mut [T], factors: &[f32], cosine: f64, first: u32, top:
     let mut threshold = bar(top);
     let chunks = sums.chunks_mut(LANES).zip(factors.chunks(LANES));
     for (number, (sums, factors)) in chunks.enumerate() {
-        let scores = sums
-            .iter()
-            .zip(factors)
-            .map(|(sum, factor)| sum.to_f32() * factor);
-        if scores.fold(0.0, f32::max) > threshold {
+        // No early exit: this becomes a few vector instructions.
+        let pairs = sums.iter().zip(factors);
+        if pairs.fold(false, |any, (sum, factor)| {
+            any | (sum.to_f32() * factor > threshold)
+        }) {
             for (lane, (sum, factor)) in sums.iter().zip(factors).enumerate() {
                 let score = sum.to_f64() * f64::from(*factor) * cosine;
                 top.offer(score, first + (number * LANES + lane) as u32);

@@ -9,38 +9,65 @@ use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
 use std::sync::atomic::AtomicBool;
 
-/// Repeats as arrays, sorted by n-gram, then document.
+/// Corrections for n-grams that a document has more than once, sorted by n-gram, then document.
 pub struct Repeats {
     pub ngrams: Buffer<u32>,
     pub docs: Buffer<u16>,
-    pub tfs: Buffer<u32>,
+    /// Weight of the frequency, in units of the weight of a frequency of one, less the frequency.
+    pub excesses: Buffer<f64>,
+    /// First repeat of every `MARK_EVERY`th n-gram.
+    marks: Vec<u32>,
 }
 
+const MARK_EVERY: usize = 64;
+
 impl Repeats {
-    fn new(repeats: &[DocRepeat]) -> Self {
+    pub fn new(ngrams: Buffer<u32>, docs: Buffer<u16>, excesses: Buffer<f64>) -> Self {
+        let end = ngrams.last().map_or(0, |&last| last as usize + 1);
+        let mut marks = Vec::with_capacity(end.div_ceil(MARK_EVERY) + 1);
+        for (place, &ngram) in ngrams.iter().enumerate() {
+            while marks.len() * MARK_EVERY <= ngram as usize {
+                marks.push(place as u32);
+            }
+        }
+        marks.push(ngrams.len() as u32);
         Self {
-            ngrams: repeats.iter().map(|r| r.ngram).collect::<Vec<_>>().into(),
-            docs: repeats.iter().map(|r| r.doc).collect::<Vec<_>>().into(),
-            tfs: repeats.iter().map(|r| r.tf).collect::<Vec<_>>().into(),
+            ngrams,
+            docs,
+            excesses,
+            marks,
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = DocRepeat> + '_ {
-        let parts = self
-            .ngrams
-            .iter()
-            .zip(self.docs.iter())
-            .zip(self.tfs.iter());
-        parts.map(|((&ngram, &doc), &tf)| DocRepeat { ngram, doc, tf })
+    fn none() -> Self {
+        Self::new(Vec::new().into(), Vec::new().into(), Vec::new().into())
     }
 
-    /// Documents, with frequencies, that have this n-gram more than once.
-    pub fn of(&self, ngram: usize) -> impl Iterator<Item = (u16, u32)> + '_ {
-        let first = self.ngrams.partition_point(|&n| (n as usize) < ngram);
-        let size = self.ngrams[first..].partition_point(|&n| n as usize == ngram);
+    fn weighted(repeats: &[DocRepeat], weighting: Weighting, penalties: &[f32]) -> Self {
+        let excess = |repeat: &DocRepeat| {
+            let penalty = penalties[usize::from(repeat.doc)].into();
+            let one = weighting.saturation(1, penalty);
+            weighting.saturation(repeat.tf, penalty) / one - f64::from(repeat.tf)
+        };
+        let excesses: Vec<f64> = repeats.iter().map(excess).collect();
+        let ngrams: Vec<u32> = repeats.iter().map(|repeat| repeat.ngram).collect();
+        let docs: Vec<u16> = repeats.iter().map(|repeat| repeat.doc).collect();
+        Self::new(ngrams.into(), docs.into(), excesses.into())
+    }
+
+    /// Documents, with corrections, that have this n-gram more than once.
+    pub fn of(&self, ngram: usize) -> impl Iterator<Item = (u16, f64)> + '_ {
+        let mark = ngram / MARK_EVERY;
+        let range = match self.marks.get(mark..mark + 2) {
+            Some(marks) => marks[0] as usize..marks[1] as usize,
+            None => 0..0,
+        };
+        let near = &self.ngrams[range.clone()];
+        let first = range.start + near.partition_point(|&n| (n as usize) < ngram);
+        let size = self.ngrams[first..range.end].partition_point(|&n| n as usize == ngram);
         let range = first..first + size;
         let docs = self.docs[range.clone()].iter().copied();
-        docs.zip(self.tfs[range].iter().copied())
+        docs.zip(self.excesses[range].iter().copied())
     }
 }
 
@@ -103,25 +130,26 @@ pub struct Segment<S: Symbol> {
 }
 
 impl<S: Symbol> Segment<S> {
-    /// Sorts the texts; documents have no weights yet.
+    /// Sorts the texts; documents have no weights yet. Also gives the n-grams that documents repeat.
     pub fn build(
         shape: &Shape,
         texts: Texts<S>,
         table_bits: u32,
         first: u32,
         cancel: &AtomicBool,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Vec<DocRepeat>)> {
         let built = build::build(shape, &texts, table_bits, cancel)?;
-        Ok(Self {
+        let segment = Self {
             trie: built.trie,
             docs: built.docs.into(),
-            repeats: Repeats::new(&built.repeats),
+            repeats: Repeats::none(),
             df: Some(built.df),
             factors: vec![0.0; texts.len()],
             penalties: Vec::new().into(),
             texts,
             first,
-        })
+        };
+        Ok((segment, built.repeats))
     }
 
     /// Number of documents, removed ones included.
@@ -134,7 +162,13 @@ impl<S: Symbol> Segment<S> {
     /// The squared norm of a document is a sum over its positions, the sum of `idf^2` over the
     /// prefixes of a path being the same for all postings of the path, corrected where a frequency
     /// is above one.
-    pub fn weigh(&mut self, shape: &Shape, model: &Model, frequencies: &[u32]) -> Bounds {
+    pub fn weigh(
+        &mut self,
+        shape: &Shape,
+        model: &Model,
+        frequencies: &[u32],
+        repeats: &[DocRepeat],
+    ) -> Bounds {
         let Model { weighting, .. } = *model;
         let docs = self.len();
         let mut squares = vec![0f64; docs];
@@ -169,7 +203,7 @@ impl<S: Symbol> Segment<S> {
         for (square, one) in squares.iter_mut().zip(&ones) {
             *square *= one * one;
         }
-        for DocRepeat { ngram, doc, tf } in self.repeats.iter() {
+        for &DocRepeat { ngram, doc, tf } in repeats {
             let doc = usize::from(doc);
             let weight = weighting.saturation(tf, penalties[doc]);
             let counted = f64::from(tf) * ones[doc] * ones[doc];
@@ -192,21 +226,17 @@ impl<S: Symbol> Segment<S> {
                 });
             }
         }
-        if weighting == Weighting::TfIdf {
-            self.repeats = Repeats::new(&[]);
-        } else {
-            self.penalties = penalties
-                .iter()
-                .map(|&p| p as f32)
-                .collect::<Vec<_>>()
-                .into();
+        if weighting != Weighting::TfIdf {
+            let penalties: Vec<f32> = penalties.iter().map(|&p| p as f32).collect();
+            self.repeats = Repeats::weighted(repeats, weighting, &penalties);
+            self.penalties = penalties.into();
         }
         bounds
     }
 
     /// One segment in place of two neighbours; texts of removed documents are dropped, their
     /// numbers stay.
-    pub fn merge(shape: &Shape, a: &Self, b: &Self, cancel: &AtomicBool) -> Result<Self> {
+    pub fn merge(shape: &Shape, weighting: Weighting, a: &Self, b: &Self) -> Result<Self> {
         let mut symbols = Vec::with_capacity(a.texts.symbols.len() + b.texts.symbols.len());
         let mut offsets = vec![0];
         for segment in [a, b] {
@@ -222,12 +252,14 @@ impl<S: Symbol> Segment<S> {
             offsets: offsets.into(),
         };
         let table_bits = build::table_bits(shape, build::positions(shape, &texts));
-        let mut merged = Self::build(shape, texts, table_bits, a.first, cancel)?;
+        let go = AtomicBool::new(false);
+        let (mut merged, repeats) = Self::build(shape, texts, table_bits, a.first, &go)?;
         merged.df = None;
         merged.factors = [&a.factors[..], &b.factors].concat();
-        merged.penalties = [&a.penalties[..], &b.penalties].concat().into();
-        if merged.penalties.is_empty() {
-            merged.repeats = Repeats::new(&[]);
+        if weighting != Weighting::TfIdf {
+            let penalties = [&a.penalties[..], &b.penalties].concat();
+            merged.repeats = Repeats::weighted(&repeats, weighting, &penalties);
+            merged.penalties = penalties.into();
         }
         Ok(merged)
     }

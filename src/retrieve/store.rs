@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 struct Head {
     weighting: Weighting,
     fitted: u64,
-    /// Numbers as bits: JSON may lose the last one.
-    average_length: u64,
-    largest_sum: u64,
-    rounding: u64,
+    average_length: f64,
+    largest_sum: f64,
+    rounding: f64,
     segments: Vec<SegmentHead>,
 }
 
@@ -34,9 +33,9 @@ impl<S: Symbol> Index<S> {
         let head = Head {
             weighting: self.model.weighting,
             fitted: self.model.fitted,
-            average_length: self.model.average_length.to_bits(),
-            largest_sum: self.bounds.sum.to_bits(),
-            rounding: self.bounds.rounding.to_bits(),
+            average_length: self.model.average_length,
+            largest_sum: self.bounds.sum,
+            rounding: self.bounds.rounding,
             segments: self
                 .segments
                 .iter()
@@ -61,7 +60,7 @@ impl<S: Symbol> Index<S> {
             sections.push(name("docs"), &segment.docs);
             sections.push(name("repeats.ngrams"), &segment.repeats.ngrams);
             sections.push(name("repeats.docs"), &segment.repeats.docs);
-            sections.push(name("repeats.tfs"), &segment.repeats.tfs);
+            sections.push(name("repeats.excesses"), &segment.repeats.excesses);
             if let Some(df) = &segment.df {
                 sections.push(name("df.small"), &df.small);
                 sections.push(name("df.large_at"), &df.large_at);
@@ -100,11 +99,11 @@ impl<S: Symbol> Index<S> {
                     starts: archive.get(&name("starts"))?,
                 },
                 docs: archive.get(&name("docs"))?,
-                repeats: Repeats {
-                    ngrams: archive.get(&name("repeats.ngrams"))?,
-                    docs: archive.get(&name("repeats.docs"))?,
-                    tfs: archive.get(&name("repeats.tfs"))?,
-                },
+                repeats: Repeats::new(
+                    archive.get(&name("repeats.ngrams"))?,
+                    archive.get(&name("repeats.docs"))?,
+                    archive.get(&name("repeats.excesses"))?,
+                ),
                 df,
                 // The one array that changes.
                 factors: archive.get(&name("factors"))?.to_vec(),
@@ -121,13 +120,13 @@ impl<S: Symbol> Index<S> {
             .map(|(number, head)| segment(number, head))
             .collect::<Result<_>>()?;
         let bounds = Bounds {
-            sum: f64::from_bits(head.largest_sum),
-            rounding: f64::from_bits(head.rounding),
+            sum: head.largest_sum,
+            rounding: head.rounding,
         };
         let model = Model::new(
             head.weighting.validated()?,
             head.fitted,
-            f64::from_bits(head.average_length),
+            head.average_length,
         );
         Ok(Self::new(shape, model, segments, bounds))
     }
@@ -144,6 +143,6 @@ fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
         && [trie.shared.len(), trie.fresh.len(), trie.starts.len() - 1] == [paths; 3]
         && trie.starts.last().copied() == Some(segment.docs.len() as u32)
         && segment.factors.len() == texts.len()
-        && [segment.repeats.docs.len(), segment.repeats.tfs.len()]
+        && [segment.repeats.docs.len(), segment.repeats.excesses.len()]
             == [segment.repeats.ngrams.len(); 2]
 }

@@ -100,6 +100,11 @@ impl Trie {
         // The ranges of shorter prefixes contain those of longer ones: grow both ends.
         let (mut first, mut last) = (place, place);
         for length in (shape.shortest..=left.max(right)).rev() {
+            if length as u32 * shape.bits == self.table_bits {
+                // The bucket holds just the paths that begin like this.
+                found(length, start as u32..end as u32);
+                break;
+            }
             if first == place && left >= length {
                 first -= 1;
             }
@@ -107,17 +112,64 @@ impl Trie {
                 last += 1;
             }
             if first < place {
-                first -= run(self.shared[start..=first].iter().rev(), length);
+                first -= run_before(&self.shared[start..=first], length);
             }
             if last > place {
-                last += run(self.shared[last..end].iter(), length);
+                last += run_after(&self.shared[last..end], length);
             }
             found(length, first as u32..last as u32);
         }
     }
 }
 
+/// Paths looked at together.
+const CHUNK: usize = 32;
+
+fn all_reach(shared: &[u8], length: usize) -> bool {
+    // No early exit: this becomes a few vector instructions.
+    shared
+        .iter()
+        .fold(true, |all, &s| all & (usize::from(s) >= length))
+}
+
 /// How many of the first `shared` are at least `length`.
-fn run<'a>(shared: impl Iterator<Item = &'a u8>, length: usize) -> usize {
-    shared.take_while(|&&s| usize::from(s) >= length).count()
+fn run_after(shared: &[u8], length: usize) -> usize {
+    let whole = shared
+        .chunks_exact(CHUNK)
+        .take_while(|chunk| all_reach(chunk, length));
+    let start = whole.count() * CHUNK;
+    let rest = shared[start..].iter();
+    start + rest.take_while(|&&s| usize::from(s) >= length).count()
+}
+
+/// How many of the last `shared` are at least `length`.
+fn run_before(shared: &[u8], length: usize) -> usize {
+    let whole = shared
+        .rchunks_exact(CHUNK)
+        .take_while(|chunk| all_reach(chunk, length));
+    let end = shared.len() - whole.count() * CHUNK;
+    let rest = shared[..end].iter().rev();
+    shared.len() - end + rest.take_while(|&&s| usize::from(s) >= length).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_those_of_a_plain_loop() {
+        for size in [0, 1, 31, 32, 33, 64, 100] {
+            for low in 0..=size {
+                let mut shared = vec![5u8; size];
+                if low < size {
+                    shared[low] = 4;
+                }
+                assert_eq!(run_after(&shared, 5), low);
+                assert_eq!(
+                    run_before(&shared, 5),
+                    size - (low + 1).min(size) + usize::from(low == size) * size
+                );
+            }
+        }
+    }
 }
