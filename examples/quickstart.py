@@ -3,7 +3,7 @@
     python examples/quickstart.py [MODEL]
 
 MODEL is the name of a cross-encoder on the Hugging Face hub or a local directory; left out, the
-small English model that is part of the package.
+small English model that lies beside this file.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import inspect
 import textwrap
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 MODULES = """
     argparse base64 bisect calendar collections configparser contextlib copy csv datetime decimal
@@ -125,9 +126,13 @@ def python_search(rank, retrieve, model):
 def main():
     """Parse the command line and run both searches."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", help="hub name or directory of a cross-encoder")
-    name = parser.parse_args().model
-    model = {} if name is None else {"encoder": name}
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=Path(__file__).with_name("model"),
+        help="hub name or directory of a cross-encoder (default: the small one in examples/model)",
+    )
+    model = {"encoder": parser.parse_args().model}
     with timed("import cherche_rs"):
         from cherche_rs import rank, retrieve
     tutorial(rank, retrieve, model)

@@ -1,11 +1,12 @@
 """TfIdf and BM25 beside cherche, scikit-learn and bm25s, on the same texts in the same run.
 
-    python benches/retrieve.py                 # 64,000 one-line documents
-    python benches/retrieve.py --growth        # only ours: 10^3 to 10^6 documents, lines and paragraphs
+    python benches/bench_retrieve.py                 # 64,000 one-line documents
+    python benches/bench_retrieve.py --growth        # only ours: 10^3 to 10^6, lines and paragraphs
 
 Each figure is the median of interleaved rounds, and the ratio is theirs over ours. Documents go in
 as dicts and answers come out as dicts; every peer runs in a process of its own for its memory.
 """
+# ruff: noqa: B023 - functions made in loops are called before the loop goes on
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ QUERIES = 512
 
 # ---------------------------------------------------------------------------------- texts
 def debian_descriptions():
-    """One-line descriptions and long names of packages, from apt's lists where the machine has them."""
+    """One-line descriptions and long names of packages, from apt's lists where there are any."""
     for path in sorted(glob.glob("/var/lib/apt/lists/*_Packages*")):
         open_ = {".lz4": ["lz4", "-dc"], ".xz": ["xz", "-dc"], ".gz": ["gzip", "-dc"]}
         command = open_.get(Path(path).suffix, ["cat"])
@@ -95,6 +96,7 @@ def documents_of(texts):
 # ---------------------------------------------------------------------------------- contenders
 def contenders():
     from cherche import retrieve as theirs
+
     from cherche_rs import retrieve as ours
 
     def of(cls):
@@ -142,7 +144,11 @@ class Bm25s:
         tokens = self.bm25s.tokenize(queries, stopwords=None, show_progress=False)
         found, scores = self.index.retrieve(tokens, k=K, show_progress=False)
         answers = [
-            [{"id": self.keys[i], "similarity": s} for i, s in zip(row, values, strict=True) if s > 0]
+            [
+                {"id": self.keys[i], "similarity": s}
+                for i, s in zip(row, values, strict=True)
+                if s > 0
+            ]
             for row, values in zip(found.tolist(), scores, strict=True)
         ]
         return answers[0] if isinstance(q, str) else answers
@@ -152,11 +158,11 @@ class Bm25s:
 def resident():
     """Bytes of memory of this process: now, and at its highest."""
     status = Path("/proc/self/status").read_text()
-    kilobytes = dict(
-        (line.split(":")[0], int(line.split()[1]))
+    kilobytes = {
+        line.split(":")[0]: int(line.split()[1])
         for line in status.splitlines()
         if line.startswith(("VmRSS", "VmHWM"))
-    )
+    }
     return kilobytes["VmRSS"] * 1024, kilobytes["VmHWM"] * 1024
 
 
@@ -216,7 +222,11 @@ class Process:
     def __init__(self, name, texts_path):
         command = [sys.executable, __file__, "--worker", name, "--texts", texts_path]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def __call__(self, command):
@@ -233,8 +243,10 @@ class Process:
 def compare(count, rounds):
     texts = corpus(count + 1000 + QUERIES)
     texts, extra, queries = texts[:count], texts[count : count + 1000], texts[count + 1000 :]
-    print(f"{count:,} documents of {statistics.mean(map(len, texts)):.0f} characters on average, "
-          f"{len(queries)} other lines as queries, k={K}, {os.cpu_count()} cores, median of {rounds} rounds")
+    print(
+        f"{count:,} documents of {statistics.mean(map(len, texts)):.0f} characters on average, "
+        f"{len(queries)} other lines as queries, k={K}, {os.cpu_count()} cores, median of {rounds} rounds"
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "texts.pickle")
         with open(path, "wb") as file:
@@ -295,8 +307,11 @@ def growth(largest):
             with tempfile.TemporaryDirectory() as folder:
                 retriever.save(os.path.join(folder, "index"))
                 size = os.path.getsize(os.path.join(folder, "index")) / count
-            print(f"  {count:9,} {build:9.3f} {size:19.0f} {peak / 1e6:9.0f} "
-                  f"{batch / len(queries) * 1e6:16.1f} {single / 64 * 1e6:11.1f}", flush=True)
+            print(
+                f"  {count:9,} {build:9.3f} {size:19.0f} {peak / 1e6:9.0f} "
+                f"{batch / len(queries) * 1e6:16.1f} {single / 64 * 1e6:11.1f}",
+                flush=True,
+            )
             del retriever, documents
             count *= 10
 
