@@ -245,7 +245,8 @@ def compare(count, rounds):
     texts, extra, queries = texts[:count], texts[count : count + 1000], texts[count + 1000 :]
     print(
         f"{count:,} documents of {statistics.mean(map(len, texts)):.0f} characters on average, "
-        f"{len(queries)} other lines as queries, k={K}, {os.cpu_count()} cores, median of {rounds} rounds"
+        f"{len(queries)} other lines as queries, k={K}, {os.cpu_count()} cores, "
+        f"median of {rounds} rounds"
     )
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "texts.pickle")
