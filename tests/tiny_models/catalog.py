@@ -499,8 +499,6 @@ FAMILIES = list(dict.fromkeys(spec.family for spec in SPECS.values()))
 FAMILIES_NOT_BUILT: frozenset[str] = frozenset()
 FORMS_NOT_BUILT = frozenset(
     {
-        "bert-vocab-txt",
-        "roberta-vocab-merges",
         "qwen3-yes-no",
         "qwen2-yes-no",
         "qwen2-yes-no-untied",
