@@ -6,13 +6,19 @@ import pytest
 import torch
 from comparison import reference as oracle
 from comparison.samples import assert_close, pairs_for
-from tiny_models.catalog import BUILT, SPECS
+from tiny_models.catalog import SPECS
 
 import cherche_rs
 
 #: The first model of each family that runs, and forms that change what lies in memory.
-_FIRST = list({SPECS[name].family: name for name in reversed(BUILT)}.values())
-NAMES = [*_FIRST, "bert-relu-3-labels", "bert-keep-accents", "bert-truncate-left", "xlmr-bf16"]
+_FIRST = {spec.family: name for name, spec in reversed(SPECS.items()) if spec.kind == "classifier"}
+NAMES = [
+    *_FIRST.values(),
+    "bert-relu-3-labels",
+    "bert-keep-accents",
+    "bert-truncate-left",
+    "xlmr-bf16",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,6 +30,12 @@ def test_logits_from_memory(reference, name):
     expected = oracle.logits(theirs, pairs)
     actual = taken.predict(pairs, activation_fn=torch.nn.Identity())
     assert_close(actual, expected, SPECS[name].tolerance, pairs)
+
+
+@pytest.mark.parametrize("name", ["ettin", "qwen3-yes-no"])
+def test_a_model_of_several_modules_is_left_to_its_library(reference, name):
+    with pytest.raises(ValueError, match="modules"):
+        cherche_rs.CrossEncoder.from_sentence_transformers(reference(name))
 
 
 def test_the_models_own_limit_and_activation(reference):

@@ -492,19 +492,3 @@ MINILM = Spec(
 )
 SPECS[MINILM.name] = MINILM
 FAMILIES = list(dict.fromkeys(spec.family for spec in SPECS.values()))
-
-#: What the engine does not run yet: families, and forms of families it does run. Each must be
-#: refused (`test_families.py`), so that what starts to run has to leave these lists and enter the
-#: parity tests.
-FAMILIES_NOT_BUILT: frozenset[str] = frozenset()
-FORMS_NOT_BUILT = frozenset(
-    {
-        "bert-vocab-txt",
-        "roberta-vocab-merges",
-    }
-)
-BUILT = [
-    name
-    for name, spec in SPECS.items()
-    if spec.family not in FAMILIES_NOT_BUILT and name not in FORMS_NOT_BUILT
-]
