@@ -276,7 +276,7 @@ impl Class {
     }
 
     /// The vocabulary of a sentencepiece model as the class arranges it, and its normalisation.
-    pub fn from_sentencepiece(
+    pub fn arrange(
         self,
         file: SentencePiece,
         config: &TokenizerConfig,

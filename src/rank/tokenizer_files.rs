@@ -176,7 +176,7 @@ pub fn open(
                 .ok_or_else(|| fail(name, &"it is no sentencepiece model, or it is truncated"))?;
             let pieces = control_tokens(&file.pieces);
             let tokenizer = class
-                .from_sentencepiece(file, &config)
+                .arrange(file, &config)
                 .and_then(|(model, charsmap)| {
                     let mut tokenizer = Tokenizer::new(model);
                     class.apply(&mut tokenizer, charsmap, &config)?;
