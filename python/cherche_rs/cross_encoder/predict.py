@@ -333,7 +333,7 @@ class CrossEncoder(Model):
             and the work: ``pairs``, distinct ``texts``, ``sequences`` and ``tokens``.
         """
         pairs, prompted = self._prompted(as_pairs(inputs)[0], self._prompts.resolve(prompt, None))
-        return self._engine.report(pairs, **self._options(**options), **prompted)
+        return self._engine.report(pairs, **(self._options(**options) | prompted))
 
     def token_ids(self, inputs: Any, *, prompt: str | None = None, **options: Any) -> list[Any]:
         """Return the token ids of pairs as the model reads them, cut to `max_length`.
@@ -352,7 +352,7 @@ class CrossEncoder(Model):
             A list of token ids for each pair.
         """
         pairs, prompted = self._prompted(as_pairs(inputs)[0], self._prompts.resolve(prompt, None))
-        found = self._engine.token_ids(pairs, **self._options(**options), **prompted)
+        found = self._engine.token_ids(pairs, **(self._options(**options) | prompted))
         if options.get("long_documents", "truncate") == "truncate":
             return [sequences[0] for sequences in found]
         return found
