@@ -1,7 +1,7 @@
 //! CPU kernels for what lies between the matrix products: attention, norms, gathers.
 //!
-//! Plain Rust over slices, compiled once per instruction set and chosen at run time. Loops run over
-//! fixed-size lanes so that the compiler turns them into vector code.
+//! Rust over slices, compiled once per instruction set and chosen at run time: simple loops by
+//! `multiversion`, which leaves their vectors to the compiler, matrix kernels on `simd`'s explicit ones.
 
 pub mod attention;
 pub mod element;

@@ -125,7 +125,7 @@ impl Linear {
         Ok([query.forward(queries)?, k, v])
     }
 
-    /// The same with an activation, fused into the product where the library can.
+    /// As [`Linear::forward`] with an activation, fused into the product where the library can.
     pub fn forward_act(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         match self {
             Linear::OneDnn { weight, bias } => {

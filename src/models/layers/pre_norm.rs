@@ -111,8 +111,8 @@ impl PreNorm {
         };
         let q = self.query.forward(&rows.wanted.select(&normed)?)?;
         let q = heads(query_norm, q, rows.wanted_positions)?;
-        let k = heads(key_norm, self.key.forward(&normed)?, rows.positions)?;
-        let v = self.value.forward(&normed)?;
+        let [k, v] = Linear::forward_all([&self.key, &self.value], &normed)?;
+        let k = heads(key_norm, k, rows.positions)?;
         let context = self.attention.forward(&q, &k, &v, rows.spans, &NoBias)?;
         let x = (self.attention_out.forward(&context)?).f_add_(&rows.wanted.select(x)?)?;
         let normed = self.feed_forward_norm.forward_copy(&x)?;
