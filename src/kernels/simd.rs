@@ -30,6 +30,12 @@ pub trait Simd {
     unsafe fn hadamard(a: Self::V) -> Self::V;
     /// `a * 2^n` for integral `n` between -126 and 127.
     unsafe fn scale(a: Self::V, n: Self::V) -> Self::V;
+    /// `to[j * to_stride + i] = from[i * from_stride + j]` for a square of [`Simd::LANES`] 32-bit words.
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
+    /// The largest of the numbers.
+    unsafe fn largest(a: Self::V) -> f32;
+    /// The sum of the numbers.
+    unsafe fn total(a: Self::V) -> f32;
 }
 
 /// Any CPU.
@@ -84,6 +90,22 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn scale(a: Self::V, n: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * f32::from_bits(((n[i] as i32 + 127) << 23) as u32))
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        for i in 0..Self::LANES {
+            for j in 0..Self::LANES {
+                unsafe { *to.add(j * to_stride + i) = *from.add(i * from_stride + j) };
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn largest([a, b, c, d]: Self::V) -> f32 {
+        a.max(b).max(c.max(d))
+    }
+    #[inline(always)]
+    unsafe fn total([a, b, c, d]: Self::V) -> f32 {
+        (a + b) + (c + d)
     }
 }
 
@@ -157,6 +179,53 @@ mod x86 {
         unsafe fn scale(a: __m512, n: __m512) -> __m512 {
             unsafe { _mm512_scalef_ps(a, n) }
         }
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+            // Neighbouring words, pairs and quarters change places in turn: afterwards quarter `l` of
+            // `quads[4 * i + c]` holds column `4 * l + c` of the rows `4 * i ..`.
+            unsafe {
+                let mut quads = [_mm512_setzero_ps(); 16];
+                for i in (0..16).step_by(4) {
+                    let a = _mm512_loadu_ps(from.add(i * from_stride));
+                    let b = _mm512_loadu_ps(from.add((i + 1) * from_stride));
+                    let c = _mm512_loadu_ps(from.add((i + 2) * from_stride));
+                    let d = _mm512_loadu_ps(from.add((i + 3) * from_stride));
+                    let (e, f) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                    let (g, h) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                    let (e, f) = (_mm512_castps_pd(e), _mm512_castps_pd(f));
+                    let (g, h) = (_mm512_castps_pd(g), _mm512_castps_pd(h));
+                    quads[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(e, g));
+                    quads[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(e, g));
+                    quads[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(f, h));
+                    quads[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(f, h));
+                }
+                for c in 0..4 {
+                    let (a, b) = (quads[c], quads[c + 4]);
+                    let (d, e) = (quads[c + 8], quads[c + 12]);
+                    let even = _mm512_shuffle_f32x4::<0x88>(a, b);
+                    let odd = _mm512_shuffle_f32x4::<0xdd>(a, b);
+                    let even_after = _mm512_shuffle_f32x4::<0x88>(d, e);
+                    let odd_after = _mm512_shuffle_f32x4::<0xdd>(d, e);
+                    let column = |l: usize| to.add((4 * l + c) * to_stride);
+                    let at = _mm512_shuffle_f32x4::<0x88>(even, even_after);
+                    _mm512_storeu_ps(column(0), at);
+                    let at = _mm512_shuffle_f32x4::<0x88>(odd, odd_after);
+                    _mm512_storeu_ps(column(1), at);
+                    let at = _mm512_shuffle_f32x4::<0xdd>(even, even_after);
+                    _mm512_storeu_ps(column(2), at);
+                    let at = _mm512_shuffle_f32x4::<0xdd>(odd, odd_after);
+                    _mm512_storeu_ps(column(3), at);
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn largest(a: __m512) -> f32 {
+            unsafe { _mm512_reduce_max_ps(a) }
+        }
+        #[inline(always)]
+        unsafe fn total(a: __m512) -> f32 {
+            unsafe { _mm512_reduce_add_ps(a) }
+        }
     }
 
     /// AVX2 with FMA.
@@ -227,6 +296,41 @@ mod x86 {
                 _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
             }
         }
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+            // As for AVX-512, with halves in place of quarters.
+            unsafe {
+                let mut quads = [_mm256_setzero_ps(); 8];
+                for i in (0..8).step_by(4) {
+                    let a = _mm256_loadu_ps(from.add(i * from_stride));
+                    let b = _mm256_loadu_ps(from.add((i + 1) * from_stride));
+                    let c = _mm256_loadu_ps(from.add((i + 2) * from_stride));
+                    let d = _mm256_loadu_ps(from.add((i + 3) * from_stride));
+                    let (e, f) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                    let (g, h) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                    let (e, f) = (_mm256_castps_pd(e), _mm256_castps_pd(f));
+                    let (g, h) = (_mm256_castps_pd(g), _mm256_castps_pd(h));
+                    quads[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(e, g));
+                    quads[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(e, g));
+                    quads[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(f, h));
+                    quads[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(f, h));
+                }
+                for c in 0..4 {
+                    let (a, b) = (quads[c], quads[c + 4]);
+                    let (lower, upper) = (to.add(c * to_stride), to.add((c + 4) * to_stride));
+                    _mm256_storeu_ps(lower, _mm256_permute2f128_ps::<0x20>(a, b));
+                    _mm256_storeu_ps(upper, _mm256_permute2f128_ps::<0x31>(a, b));
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn largest(a: __m256) -> f32 {
+            unsafe { super::fold::<Self>(a, f32::max) }
+        }
+        #[inline(always)]
+        unsafe fn total(a: __m256) -> f32 {
+            unsafe { super::fold::<Self>(a, |x, y| x + y) }
+        }
     }
 }
 
@@ -275,6 +379,22 @@ pub unsafe fn fold<S: Simd>(v: S::V, with: impl Fn(f32, f32) -> f32) -> f32 {
         .copied()
         .reduce(with)
         .unwrap_or(0.0)
+}
+
+/// Bytes the memory hands out at once.
+pub const CACHE_LINE: usize = 64;
+
+/// Asks for the cache line at an address, which may be any.
+#[inline(always)]
+pub fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it neither reads nor faults. The instruction belongs to every x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Defines `$name` to call `$body::<S>`, `#[inline(always)]` and unsafe, with the best instruction set `S` of the CPU.
