@@ -36,6 +36,7 @@ mod plan;
 mod repeats;
 mod scan;
 mod segment;
+mod select;
 mod sparse;
 mod store;
 mod top_k;

@@ -8,6 +8,13 @@ use bytemuck::Pod;
 pub trait Symbol: Pod + Ord + Send + Sync + std::fmt::Debug {
     fn from_code(code: u32) -> Self;
     fn code(self) -> u32;
+
+    /// Symbols that `head` takes.
+    const HEAD: usize = 8 / size_of::<Self>();
+
+    /// The first `HEAD` of the `length` symbols that start at a place: numbers that sort as the
+    /// symbols do, ends of texts counting as zeros.
+    fn head(symbols: &[Self], at: usize, length: usize) -> u64;
 }
 
 impl Symbol for u8 {
@@ -17,6 +24,19 @@ impl Symbol for u8 {
     fn code(self) -> u32 {
         self.into()
     }
+    fn head(symbols: &[Self], at: usize, length: usize) -> u64 {
+        let eight = match symbols.get(at..at + 8) {
+            Some(eight) => eight.try_into().expect("eight symbols"),
+            None => {
+                let mut eight = [0; 8];
+                let rest = &symbols[at..];
+                eight[..rest.len()].copy_from_slice(rest);
+                eight
+            }
+        };
+        let beyond = u64::MAX.unbounded_shr(8 * length as u32);
+        u64::from_be_bytes(eight) & !beyond
+    }
 }
 
 impl Symbol for u32 {
@@ -25,6 +45,13 @@ impl Symbol for u32 {
     }
     fn code(self) -> u32 {
         self
+    }
+    fn head(symbols: &[Self], at: usize, length: usize) -> u64 {
+        let symbol = |place: usize| match place < length {
+            true => u64::from(symbols[at + place]),
+            false => 0,
+        };
+        symbol(0) << 32 | symbol(1)
     }
 }
 

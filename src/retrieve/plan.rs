@@ -2,6 +2,7 @@
 
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::segment::{Model, Segment};
+use super::trie::Place;
 
 /// A distinct n-gram of the query.
 struct Ngram {
@@ -19,12 +20,23 @@ struct Ngram {
 /// Prefixes before what they begin.
 #[derive(Default)]
 pub struct Plan {
-    positions: Vec<u32>,
+    positions: Vec<(u64, u32)>,
     ngrams: Vec<Ngram>,
-    /// For each segment and n-gram, the paths that begin with it.
-    ranges: Vec<(u32, u32)>,
+    /// For each segment and n-gram, where it is.
+    found: Vec<Found>,
+    places: Vec<Place>,
     /// Norm of the query's weights.
     norm: f64,
+}
+
+/// An n-gram in a segment.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    /// The paths that begin with it.
+    first: u32,
+    end: u32,
+    /// Its number.
+    ngram: u32,
 }
 
 impl Plan {
@@ -37,26 +49,32 @@ impl Plan {
         query: &[S],
     ) {
         self.ngrams.clear();
-        self.ranges.clear();
+        self.found.clear();
         self.positions.clear();
-        let positions = shape.positions(query.len()) as u32;
-        self.positions.extend(0..positions);
+        let positions = shape.positions(query.len());
         let path = |position: u32| {
             let start = position as usize;
             &query[start..query.len().min(start + shape.longest)]
         };
-        self.positions
-            .sort_unstable_by(|&a, &b| path(a).cmp(path(b)));
+        let keyed = (0..positions as u32).map(|p| (S::head(query, p as usize, path(p).len()), p));
+        self.positions.extend(keyed);
+        let order = |&(a, p): &(u64, u32), &(b, q): &(u64, u32)| {
+            a.cmp(&b).then_with(|| path(p).cmp(path(q)))
+        };
+        self.positions.sort_unstable_by(order);
 
         // The n-gram of each length that is a prefix of the current path.
         let mut open = [0; u8::MAX as usize + 1];
         let mut previous: &[S] = &[];
-        let mut searches = Vec::with_capacity(positions as usize);
-        for &position in &self.positions {
+        // Paths, and of each the number of symbols shared with those before, and its first n-gram.
+        let mut paths = Vec::with_capacity(positions);
+        let mut fresh = Vec::with_capacity(positions);
+        for &(_, position) in &self.positions {
             let path = path(position);
             let shared = shared_prefix(previous, path).max(shape.shortest - 1);
             if shared < path.len() {
-                searches.push((path, shared, self.ngrams.len()));
+                paths.push(path);
+                fresh.push((shared, self.ngrams.len()));
             }
             for (length, ngram) in open
                 .iter_mut()
@@ -80,22 +98,25 @@ impl Plan {
         }
 
         let count = self.ngrams.len();
-        self.ranges.resize(count * segments.len(), (0, 0));
-        for (segment, ranges) in segments.iter().zip(self.ranges.chunks_mut(count.max(1))) {
-            for &(path, shared, first) in &searches {
-                let symbols = &segment.texts.symbols;
-                segment
-                    .trie
-                    .prefixes(shape, symbols, path, |length, paths| {
-                        if length > shared {
-                            let ngram = first + length - shared - 1;
-                            ranges[ngram] = (paths.start, paths.end);
-                            if let Some(df) = &segment.df {
-                                let place = segment.trie.ngram(paths.start as usize, length);
-                                self.ngrams[ngram].df += df.get(place);
-                            }
-                        }
-                    });
+        self.found.resize(count * segments.len(), Found::default());
+        for (segment, found) in segments.iter().zip(self.found.chunks_mut(count.max(1))) {
+            let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
+            trie.places(shape, symbols, &paths, &mut self.places);
+            for ((path, &(shared, first)), place) in paths.iter().zip(&fresh).zip(&self.places) {
+                trie.prefixes(shape, symbols, path, place, |length, paths| {
+                    if length > shared {
+                        let found = &mut found[first + length - shared - 1];
+                        (found.first, found.end) = (paths.start, paths.end);
+                    }
+                });
+            }
+            // In a loop of its own, so that one n-gram does not wait for another's memory.
+            for (found, ngram) in found.iter_mut().zip(&mut self.ngrams) {
+                if found.first < found.end {
+                    let number = trie.ngram(found.first as usize, ngram.length.into());
+                    found.ngram = number as u32;
+                    ngram.df += segment.df.as_ref().map_or(0, |df| df.get(number));
+                }
             }
         }
         self.weigh(shape, model);
@@ -129,11 +150,11 @@ impl Plan {
         self.norm
     }
 
-    fn in_segment(&self, segment: usize) -> impl Iterator<Item = (&Ngram, (u32, u32))> {
+    fn in_segment(&self, segment: usize) -> impl Iterator<Item = (&Ngram, &Found)> {
         let count = self.ngrams.len();
-        let ranges = &self.ranges[segment * count..(segment + 1) * count];
-        let all = self.ngrams.iter().zip(ranges.iter().copied());
-        all.filter(|&(ngram, (first, end))| first < end && ngram.value > 0.0)
+        let found = &self.found[segment * count..(segment + 1) * count];
+        let all = self.ngrams.iter().zip(found);
+        all.filter(|(ngram, found)| found.first < found.end && ngram.value > 0.0)
     }
 
     /// Cuts the ranges of all n-grams, nested as they are, into disjoint ones: calls `visit(paths,
@@ -147,7 +168,7 @@ impl Plan {
                 visit(from..to, value);
             }
         };
-        for (ngram, (first, end)) in self.in_segment(segment) {
+        for (ngram, &Found { first, end, .. }) in self.in_segment(segment) {
             while let Some(&(outer_end, value)) = enclosing.last() {
                 if outer_end > first {
                     emit(done, first, value);
@@ -166,10 +187,10 @@ impl Plan {
         }
     }
 
-    /// Calls `visit(first path, length, value)` for each n-gram that the segment has.
-    pub fn each(&self, segment: usize, mut visit: impl FnMut(u32, usize, f64)) {
-        for (ngram, (first, _)) in self.in_segment(segment) {
-            visit(first, ngram.length.into(), ngram.value);
+    /// Calls `visit(number, value)` for each n-gram that the segment has.
+    pub fn each(&self, segment: usize, mut visit: impl FnMut(usize, f64)) {
+        for (ngram, found) in self.in_segment(segment) {
+            visit(found.ngram as usize, ngram.value);
         }
     }
 }

@@ -4,20 +4,22 @@
 //! sum overflows: by Cauchy-Schwarz, a query of norm |q| gives a document at most |q| / factor. Each
 //! addition is off by less than a unit, each document gets at most one addition per position and repeat,
 //! so a cosine is off by at most `rounding` units divided by |q| (see `Bounds`). Where that is too
-//! much for 31 bits, because of a few very long texts, the sums take 62.
+//! much for 32 bits, because of a few very long texts, the sums take 62.
 
 use super::build::MAX_DOCS;
 use super::ngrams::Symbol;
 use super::plan::Plan;
 use super::segment::{Bounds, Segment};
+use super::select::Selector;
 use super::top_k::TopK;
+use std::ops::Range;
 
 /// Largest error of a cosine that 31-bit sums may have.
-const TOLERANCE: f64 = 2e-7;
+const TOLERANCE: f64 = 5e-7;
 
 /// An integer that sums are made in. Numbers wrap: only the last sum must fit, not what is added
 /// for a repeated n-gram and then taken off again.
-trait Sum: Copy + Default + PartialEq {
+pub trait Sum: Copy + Default + PartialEq {
     const BITS: i32;
     /// Rounds towards zero.
     fn wrapped(units: f64) -> Self;
@@ -26,10 +28,10 @@ trait Sum: Copy + Default + PartialEq {
     fn to_f64(self) -> f64;
 }
 
-impl Sum for i32 {
-    const BITS: i32 = 31;
+impl Sum for u32 {
+    const BITS: i32 = 32;
     fn wrapped(units: f64) -> Self {
-        units as i64 as i32
+        units as i64 as u32
     }
     fn plus(self, other: Self) -> Self {
         self.wrapping_add(other)
@@ -42,10 +44,10 @@ impl Sum for i32 {
     }
 }
 
-impl Sum for i64 {
+impl Sum for u64 {
     const BITS: i32 = 62;
     fn wrapped(units: f64) -> Self {
-        units as i128 as i64
+        units as i128 as i64 as u64
     }
     fn plus(self, other: Self) -> Self {
         self.wrapping_add(other)
@@ -60,19 +62,33 @@ impl Sum for i64 {
 
 /// One sum per document of a segment, all zero between two scans.
 enum Sums {
-    Narrow(Box<[i32; MAX_DOCS]>),
-    Wide(Box<[i64; MAX_DOCS]>),
+    Narrow(Box<[u32; MAX_DOCS]>),
+    Wide(Box<[u64; MAX_DOCS]>),
 }
 
 /// A thread's memory.
 pub struct Scanner {
     sums: Sums,
     pub plan: Plan,
+    work: Work,
+}
+
+/// What a scan fills and forgets.
+#[derive(Default)]
+struct Work {
+    pieces: Vec<Piece>,
+    selector: Selector,
+}
+
+/// Postings, and what to add for each.
+struct Piece {
+    postings: Range<usize>,
+    value: f64,
 }
 
 impl Scanner {
     pub fn new(bounds: Bounds) -> Self {
-        let error = bounds.rounding * bounds.sum / capacity::<i32>();
+        let error = bounds.rounding * bounds.sum / capacity::<u32>();
         let sums = if error <= TOLERANCE {
             Sums::Narrow(zeros())
         } else {
@@ -81,6 +97,7 @@ impl Scanner {
         Self {
             sums,
             plan: Plan::default(),
+            work: Work::default(),
         }
     }
 
@@ -95,10 +112,10 @@ impl Scanner {
         top: &mut TopK,
     ) {
         let factors = factors.unwrap_or(&segment.factors);
-        let plan = &self.plan;
+        let (plan, work) = (&self.plan, &mut self.work);
         match &mut self.sums {
-            Sums::Narrow(sums) => scan(sums, plan, bounds, number, segment, factors, top),
-            Sums::Wide(sums) => scan(sums, plan, bounds, number, segment, factors, top),
+            Sums::Narrow(sums) => scan(sums, work, plan, bounds, number, segment, factors, top),
+            Sums::Wide(sums) => scan(sums, work, plan, bounds, number, segment, factors, top),
         }
     }
 }
@@ -116,6 +133,7 @@ fn capacity<T: Sum>() -> f64 {
 #[allow(clippy::too_many_arguments)]
 fn scan<T: Sum, S: Symbol>(
     sums: &mut [T; MAX_DOCS],
+    work: &mut Work,
     plan: &Plan,
     bounds: Bounds,
     number: usize,
@@ -127,18 +145,25 @@ fn scan<T: Sum, S: Symbol>(
         return;
     }
     let units = capacity::<T>() / (plan.norm() * bounds.sum);
+    work.pieces.clear();
     plan.disjoint(number, |paths, value| {
+        let postings = segment.trie.postings(paths);
+        work.pieces.push(Piece { postings, value });
+    });
+    for (at, piece) in work.pieces.iter().enumerate() {
+        if let Some(next) = work.pieces.get(at + AHEAD) {
+            prefetch(&segment.docs[next.postings.start]);
+        }
         // Upwards: what is above zero stays above it.
-        let value = T::wrapped((value * units).ceil());
-        for &doc in &segment.docs[segment.trie.postings(paths)] {
+        let value = T::wrapped((piece.value * units).ceil());
+        for &doc in &segment.docs[piece.postings.clone()] {
             let sum = &mut sums[usize::from(doc)];
             *sum = sum.plus(value);
         }
-    });
+    }
     if !segment.repeats.ngrams.is_empty() {
         // The range gave a document tf times what a frequency of one is worth.
-        plan.each(number, |path, length, value| {
-            let ngram = segment.trie.ngram(path as usize, length);
+        plan.each(number, |ngram, value| {
             let value = value * units;
             for (doc, excess) in segment.repeats.of(ngram) {
                 let sum = &mut sums[usize::from(doc)];
@@ -146,36 +171,22 @@ fn scan<T: Sum, S: Symbol>(
             }
         });
     }
-    select(
-        &mut sums[..segment.len()],
-        factors,
-        1.0 / (units * plan.norm()),
-        segment.first,
-        top,
-    );
+    let sums = &mut sums[..segment.len()];
+    let cosine = 1.0 / (units * plan.norm());
+    work.selector
+        .offer(sums, factors, cosine, segment.first, top);
+    sums.fill(T::default());
 }
 
-/// Documents whose scores are compared at once.
-const LANES: usize = 32;
+/// Pieces between the one that is read and the one that is fetched.
+const AHEAD: usize = 8;
 
-/// Offers the documents with a score, `sum * factor * cosine`, and clears the sums.
-fn select<T: Sum>(sums: &mut [T], factors: &[f32], cosine: f64, first: u32, top: &mut TopK) {
-    // The quick comparison is in f32: let nothing fall through its rounding.
-    let bar = |top: &TopK| (top.threshold() / cosine * (1.0 - 1e-6)) as f32;
-    let mut threshold = bar(top);
-    let chunks = sums.chunks_mut(LANES).zip(factors.chunks(LANES));
-    for (number, (sums, factors)) in chunks.enumerate() {
-        // No early exit: this becomes a few vector instructions.
-        let pairs = sums.iter().zip(factors);
-        if pairs.fold(false, |any, (sum, factor)| {
-            any | (sum.to_f32() * factor > threshold)
-        }) {
-            for (lane, (sum, factor)) in sums.iter().zip(factors).enumerate() {
-                let score = sum.to_f64() * f64::from(*factor) * cosine;
-                top.offer(score, first + (number * LANES + lane) as u32);
-            }
-            threshold = bar(top);
-        }
-        sums.fill(T::default());
+/// Fetches what will be read soon.
+fn prefetch<T>(_item: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the instruction is part of x86-64, and changes nothing but the cache.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *_item).cast()) };
     }
 }

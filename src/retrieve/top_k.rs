@@ -25,6 +25,11 @@ impl TopK {
         }
     }
 
+    /// How many are wanted.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
     /// Scores up to this one cannot be among the best any more.
     pub fn threshold(&self) -> f64 {
         self.threshold

@@ -74,6 +74,60 @@ impl Trie {
         self.table[bucket] as usize..self.table[bucket + 1] as usize
     }
 
+    /// For each of the `wanted` paths, ascending or not, the first path that is not before it.
+    ///
+    /// A step of a binary search waits for memory twice: for a path's place and for the text
+    /// there. All searches therefore go one step at a time, and their waits overlap.
+    pub fn places<S: Symbol>(
+        &self,
+        shape: &Shape,
+        symbols: &[S],
+        wanted: &[&[S]],
+        places: &mut Vec<Place>,
+    ) {
+        places.clear();
+        places.extend(wanted.iter().map(|path| {
+            let Range { start, end } = self.bucket(shape.key(path));
+            Place {
+                start: start as u32,
+                end: end as u32,
+                at: start as u32,
+                left: (end - start) as u32,
+                head: S::head(path, 0, path.len()),
+            }
+        }));
+        loop {
+            let mut open = false;
+            for (place, wanted) in places.iter_mut().zip(wanted) {
+                if place.left > 0 {
+                    let half = place.left / 2;
+                    let middle = place.at + half;
+                    if self.is_before(symbols, middle as usize, wanted, place.head) {
+                        place.at = middle + 1;
+                        place.left -= half + 1;
+                    } else {
+                        place.left = half;
+                    }
+                    open |= place.left > 0;
+                }
+            }
+            if !open {
+                break;
+            }
+        }
+    }
+
+    /// Whether a path sorts before a `wanted` one, of which the `head` is known.
+    fn is_before<S: Symbol>(&self, symbols: &[S], path: usize, wanted: &[S], head: u64) -> bool {
+        let (at, length) = (self.at[path] as usize, self.length(path));
+        let own = S::head(symbols, at, length);
+        if own != head || length.max(wanted.len()) <= S::HEAD {
+            own < head
+        } else {
+            &symbols[at..at + length] < wanted
+        }
+    }
+
     /// Finds the prefixes of `wanted`: calls `found(length, paths)` for each that the segment has,
     /// longest first.
     pub fn prefixes<S: Symbol>(
@@ -81,19 +135,11 @@ impl Trie {
         shape: &Shape,
         symbols: &[S],
         wanted: &[S],
+        place: &Place,
         mut found: impl FnMut(usize, Range<u32>),
     ) {
-        let Range { start, end } = self.bucket(shape.key(wanted));
-        let (mut low, mut high) = (start, end);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.path(symbols, middle) < wanted {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let place = low;
+        let (start, end) = (place.start as usize, place.end as usize);
+        let place = place.at as usize;
         let shares = |path| shared_prefix(self.path(symbols, path), wanted);
         let left = if place > start { shares(place - 1) } else { 0 };
         let right = if place < end { shares(place) } else { 0 };
@@ -120,6 +166,18 @@ impl Trie {
             found(length, first as u32..last as u32);
         }
     }
+}
+
+/// Where a path is, or would be.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Paths in the bucket.
+    start: u32,
+    end: u32,
+    at: u32,
+    /// Paths from `at` on that are still in question.
+    left: u32,
+    head: u64,
 }
 
 /// Paths looked at together.

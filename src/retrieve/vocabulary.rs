@@ -4,6 +4,7 @@ use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tasks for the thread pool.
@@ -119,22 +120,27 @@ pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segmen
     let parts: Vec<Vec<u32>> = (0..tasks)
         .into_par_iter()
         .map(|task| {
-            let mut frequencies = Vec::new();
-            for path in paths * task / tasks..paths * (task + 1) / tasks {
-                let shared = usize::from(trie.shared[path]);
-                let place = frequencies.len();
-                frequencies.resize(place + usize::from(trie.fresh[path]), 0);
-                let wanted = trie.path(&segment.texts.symbols, path);
-                for other in fitted {
-                    let Some(df) = &other.df else { continue };
-                    other
-                        .trie
-                        .prefixes(shape, &other.texts.symbols, wanted, |length, range| {
-                            if length > shared {
-                                let ngram = other.trie.ngram(range.start as usize, length);
-                                frequencies[place + length - shared - 1] += df.get(ngram);
-                            }
-                        });
+            let own = paths * task / tasks..paths * (task + 1) / tasks;
+            let path = |path| trie.path(&segment.texts.symbols, path);
+            let wanted: Vec<&[S]> = own.clone().map(path).collect();
+            let ngrams = trie.first_ngram(own.end) - trie.first_ngram(own.start);
+            let mut frequencies = vec![0; ngrams];
+            let mut places = Vec::new();
+            for other in fitted {
+                let Some(df) = &other.df else { continue };
+                let symbols = &other.texts.symbols;
+                other.trie.places(shape, symbols, &wanted, &mut places);
+                let mut first = 0;
+                for ((path, wanted), place) in own.clone().zip(&wanted).zip(&places) {
+                    let shared = usize::from(trie.shared[path]);
+                    let found = |length: usize, range: Range<u32>| {
+                        if length > shared {
+                            let ngram = other.trie.ngram(range.start as usize, length);
+                            frequencies[first + length - shared - 1] += df.get(ngram);
+                        }
+                    };
+                    other.trie.prefixes(shape, symbols, wanted, place, found);
+                    first += usize::from(trie.fresh[path]);
                 }
             }
             frequencies
