@@ -14,6 +14,7 @@ __all__ = [
     "Report",
     "SparseIndex",
     "__version__",
+    "answers",
     "normalize",
 ]
 
@@ -152,6 +153,15 @@ class CrossEncoder:
         """The architecture's name."""
 
 _Found = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64]]
+
+def answers(
+    key: str,
+    keys: list[Any],
+    ends: NDArray[np.int64],
+    numbers: NDArray[np.uint32],
+    scores: list[Any],
+) -> list[list[dict[str, Any]]]:
+    """Return, for each query, a dict of key and similarity for each of the documents found."""
 
 def normalize(text: str) -> str:
     """Normalise a text as LeNLP does: to ASCII, lowercase, without punctuation, trimmed."""

@@ -1,5 +1,6 @@
 //! The only place that knows Python: classes over the engine, the GIL, exceptions.
 
+mod answers;
 mod cross_encoder;
 mod enter;
 mod ngram_index;
@@ -15,6 +16,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("SUPPORTED_MODEL_TYPES", crate::models::config::SUPPORTED)?;
     m.add_class::<report::Report>()?;
     m.add_function(wrap_pyfunction!(ngram_index::normalize, m)?)?;
+    m.add_function(wrap_pyfunction!(answers::answers, m)?)?;
     m.add_class::<ngram_index::NgramIndex>()?;
     m.add_class::<sparse_index::SparseIndex>()?;
     m.add_class::<cross_encoder::CrossEncoder>()

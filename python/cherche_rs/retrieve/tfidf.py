@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from .._core import answers
 from .._documents import Answer, Document, Query, positive, text_of
 from ..sparse import BM25Vectorizer, TfidfVectorizer
 from ..utils import yield_batch
@@ -254,12 +255,12 @@ class TfIdf(Retriever):
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         allowed = self._allowed(filter)
         batches = [q] if isinstance(q, str) else queries
-        answers: list[list[Document]] = []
+        found: list[list[Document]] = []
         desc = f"{type(self).__name__} retriever"
         shown = tqdm_bar and not isinstance(q, str)
         for batch in yield_batch(batches, size, desc, shown):
-            answers.extend(self._answers(batch, k, allowed))
-        return answers[0] if isinstance(q, str) else answers
+            found.extend(self._answers(batch, k, allowed))
+        return found[0] if isinstance(q, str) else found
 
     def _allowed(self, keys: Collection[Hashable] | None) -> list[int] | None:
         if keys is None:
@@ -271,25 +272,17 @@ class TfIdf(Retriever):
 
     def _answers(
         self, queries: list[str], k: int, allowed: list[int] | None
-    ) -> Iterator[list[Document]]:
+    ) -> list[list[Document]]:
         most = len(self._keys) if k < 0 else min(k, len(self._keys))
         ends, numbers, scores = self._backend.search(queries, most, allowed)
-        key, keys = self.key, self._keys
-        found = [
-            {key: keys[number], "similarity": score}
-            for number, score in zip(numbers.tolist(), scores, strict=True)
-        ]
-        start = 0
-        for end in ends.tolist():
-            answer = found[start:end]
-            start = end
-            if k < 0 and answer:
-                if -k > len(answer):
-                    raise ValueError(
-                        f"k={k} leaves out more documents than the {len(answer)} found"
-                    )
-                answer = answer[:k]
-            yield answer
+        found = answers(self.key, self._keys, ends, numbers, list(scores))
+        if k >= 0:
+            return found
+        for answer in filter(None, found):
+            if -k > len(answer):
+                raise ValueError(f"k={k} leaves out more documents than the {len(answer)} found")
+            del answer[k:]
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the retriever to a file, whole or not at all.
