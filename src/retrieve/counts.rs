@@ -1,6 +1,6 @@
 //! Many counts of which nearly all are small.
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, prefetch};
 
 /// One byte for each count; those that do not fit are listed apart.
 pub struct Counts {
@@ -20,6 +20,11 @@ impl Counts {
             large_at: large().map(|(at, _)| at as u32).collect::<Vec<_>>().into(),
             large: large().map(|(_, &count)| count).collect::<Vec<_>>().into(),
         }
+    }
+
+    /// Fetches what `get` will read.
+    pub fn prefetch(&self, at: usize) {
+        prefetch(&self.small[at]);
     }
 
     pub fn get(&self, at: usize) -> u32 {

@@ -105,17 +105,27 @@ impl Plan {
             for ((path, &(shared, first)), place) in paths.iter().zip(&fresh).zip(&self.places) {
                 trie.prefixes(shape, symbols, path, place, |length, paths| {
                     if length > shared {
+                        trie.prefetch(paths.start, paths.end);
                         let found = &mut found[first + length - shared - 1];
                         (found.first, found.end) = (paths.start, paths.end);
                     }
                 });
             }
-            // In a loop of its own, so that one n-gram does not wait for another's memory.
-            for (found, ngram) in found.iter_mut().zip(&mut self.ngrams) {
+            // In loops of their own, so that no n-gram waits for another's memory.
+            for (found, ngram) in found.iter_mut().zip(&self.ngrams) {
                 if found.first < found.end {
                     let number = trie.ngram(found.first as usize, ngram.length.into());
                     found.ngram = number as u32;
-                    ngram.df += segment.df.as_ref().map_or(0, |df| df.get(number));
+                    if let Some(df) = &segment.df {
+                        df.prefetch(number);
+                    }
+                }
+            }
+            if let Some(df) = &segment.df {
+                for (found, ngram) in found.iter().zip(&mut self.ngrams) {
+                    if found.first < found.end {
+                        ngram.df += df.get(found.ngram as usize);
+                    }
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! so a cosine is off by at most `rounding` units divided by |q| (see `Bounds`). Where that is too
 //! much for 32 bits, because of a few very long texts, the sums take 62.
 
+use super::buffer::prefetch;
 use super::build::MAX_DOCS;
 use super::ngrams::Symbol;
 use super::plan::Plan;
@@ -180,13 +181,3 @@ fn scan<T: Sum, S: Symbol>(
 
 /// Pieces between the one that is read and the one that is fetched.
 const AHEAD: usize = 8;
-
-/// Fetches what will be read soon.
-fn prefetch<T>(_item: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the instruction is part of x86-64, and changes nothing but the cache.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *_item).cast()) };
-    }
-}

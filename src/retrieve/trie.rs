@@ -4,7 +4,7 @@
 //! a contiguous range of paths. Each path knows how many symbols it shares with the one before it;
 //! the n-grams beyond those are the ones it is the first to have, and n-grams are numbered in that order.
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, prefetch};
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use std::ops::Range;
 
@@ -68,6 +68,15 @@ impl Trie {
         self.starts[paths.start as usize] as usize..self.starts[paths.end as usize] as usize
     }
 
+    /// Fetches what `ngram` and `postings` will read for a range of paths.
+    pub fn prefetch(&self, first_path: u32, end_path: u32) {
+        let first = first_path as usize;
+        prefetch(&self.starts[first]);
+        prefetch(&self.starts[end_path as usize]);
+        prefetch(&self.marks[first / MARK_EVERY]);
+        prefetch(&self.fresh[first / MARK_EVERY * MARK_EVERY]);
+    }
+
     /// Paths in the bucket of a key.
     fn bucket(&self, key: u64) -> Range<usize> {
         let bucket = key.unbounded_shr(u64::BITS - self.table_bits) as usize;
@@ -96,23 +105,19 @@ impl Trie {
                 head: S::head(path, 0, path.len()),
             }
         }));
-        loop {
-            let mut open = false;
+        let longest = places.iter().map(|place| place.left).max().unwrap_or(0);
+        // A search among n paths takes at most as many steps as n has bits.
+        for _ in 0..u32::BITS - longest.leading_zeros() {
             for (place, wanted) in places.iter_mut().zip(wanted) {
-                if place.left > 0 {
-                    let half = place.left / 2;
-                    let middle = place.at + half;
-                    if self.is_before(symbols, middle as usize, wanted, place.head) {
-                        place.at = middle + 1;
-                        place.left -= half + 1;
-                    } else {
-                        place.left = half;
-                    }
-                    open |= place.left > 0;
+                if place.left == 0 {
+                    continue;
                 }
-            }
-            if !open {
-                break;
+                let half = place.left / 2;
+                let middle = place.at + half;
+                let before = self.is_before(symbols, middle as usize, wanted, place.head);
+                // No branch depends on it, so no search waits for another.
+                place.at = if before { middle + 1 } else { place.at };
+                place.left = if before { place.left - half - 1 } else { half };
             }
         }
     }
