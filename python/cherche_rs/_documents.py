@@ -54,6 +54,21 @@ def text_of(document: Document, fields: list[str]) -> str:
     raise TypeError(f"cannot read the fields {fields} of the document {document!r:.200}")
 
 
+def texts_of(documents: list[Document], fields: list[str]) -> list[str]:
+    """Return the text of each document, as :func:`text_of` does."""
+    if len(fields) == 1:
+        # The same without a call for each document.
+        field = fields[0]
+        try:
+            texts = [document.get(field, "") for document in documents]
+        except (TypeError, AttributeError):
+            pass  # The loop below tells what is wrong.
+        else:
+            if set(map(type, texts)) <= {str}:
+                return texts
+    return [text_of(document, fields) for document in documents]
+
+
 def nothing_to_rank(q: Query) -> Answer:
     """Return the answer of a ranker without documents: one empty list for a list of queries."""
     one: list[list[Document]] = [[]]

@@ -190,7 +190,7 @@ fn owned(value: &Bound<'_, PyAny>) -> PyResult<String> {
 fn blocks(texts: &Bound<'_, PyList>) -> PyResult<Vec<TextBlock>> {
     let mut blocks = Vec::new();
     for value in texts.iter() {
-        TextBlock::push(&mut blocks, text(&value)?);
+        TextBlock::push_to(&mut blocks, text(&value)?);
     }
     Ok(blocks)
 }

@@ -2,6 +2,7 @@
 
 use super::analyzer::Unit;
 use super::ngrams::Symbol;
+use super::texts::{Encoded, TextBlock};
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
@@ -24,60 +25,27 @@ enum Symbols {
     },
 }
 
-/// Texts as UTF-8, one after the other.
-#[derive(Default)]
-pub struct TextBlock {
-    pub bytes: Vec<u8>,
-    pub ends: Vec<usize>,
-}
-
-impl TextBlock {
-    /// A block is full at this many texts or bytes: enough to be worth a task.
-    const TEXTS: usize = 4096;
-    const BYTES: usize = 1 << 22;
-
-    /// Appends a text to the last block, or to a new one.
-    pub fn push(blocks: &mut Vec<TextBlock>, text: &str) {
-        match blocks.last_mut() {
-            Some(last) if last.ends.len() < Self::TEXTS && last.bytes.len() < Self::BYTES => {
-                last.bytes.extend_from_slice(text.as_bytes());
-                last.ends.push(last.bytes.len());
-            }
-            _ => blocks.push(TextBlock {
-                bytes: text.into(),
-                ends: vec![text.len()],
-            }),
-        }
-    }
-
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| {
-            std::str::from_utf8(&self.bytes[start..end]).expect("texts are UTF-8")
-        })
-    }
-}
-
 impl Alphabet {
     /// The alphabet of these texts.
     pub fn of(unit: Unit, texts: &[TextBlock]) -> Self {
         match unit {
-            Unit::Char => Self::of_chars(sorted_union(texts, |part| {
+            Unit::Char => Self::of_chars(sorted_union(texts, |block| {
                 let mut ascii = [false; 128];
                 let mut others = HashSet::new();
-                for text in part.texts() {
-                    for character in text.chars() {
+                if let Some(bytes) = block.as_ascii() {
+                    for &byte in bytes {
+                        ascii[usize::from(byte & 127)] = true;
+                    }
+                } else {
+                    for character in block.texts().flat_map(str::chars) {
                         match ascii.get_mut(character as usize) {
                             Some(seen) => *seen = true,
                             None => drop(others.insert(character)),
                         }
                     }
                 }
-                others.extend(
-                    (0..128u8)
-                        .filter(|&c| ascii[usize::from(c)])
-                        .map(char::from),
-                );
+                let seen = (0..128u8).filter(|&byte| ascii[usize::from(byte)]);
+                others.extend(seen.map(char::from));
                 others
             })),
             Unit::Word => Self::of_words(
@@ -138,6 +106,26 @@ impl Alphabet {
         }
     }
 
+    /// The codes of prepared texts.
+    pub fn encode_block<S: Symbol>(&self, block: &TextBlock) -> Encoded<S> {
+        if let (Symbols::Chars { ascii, .. }, Some(bytes)) = (&self.symbols, block.as_ascii()) {
+            let code = |&byte: &u8| S::from_code(ascii[usize::from(byte & 127)]);
+            return Encoded {
+                symbols: bytes.iter().map(code).collect(),
+                ends: block.ends().to_vec(),
+            };
+        }
+        let mut encoded = Encoded {
+            symbols: Vec::new(),
+            ends: Vec::with_capacity(block.ends().len()),
+        };
+        for text in block.texts() {
+            self.encode(text, &mut encoded.symbols);
+            encoded.ends.push(encoded.symbols.len());
+        }
+        encoded
+    }
+
     /// Appends the codes of a prepared text to `out`.
     pub fn encode<S: Symbol>(&self, text: &str, out: &mut Vec<S>) {
         match &self.symbols {
@@ -181,10 +169,8 @@ mod tests {
 
     #[test]
     fn codes_follow_the_order_of_symbols_and_survive_a_round_trip() {
-        let text = TextBlock {
-            bytes: "b é a".into(),
-            ends: vec![6],
-        };
+        let mut text = TextBlock::default();
+        text.push("b é a");
         for (unit, probe, expected) in [
             (Unit::Char, "ab\nzé", vec![2u32, 3, 5, 5, 4]),
             (Unit::Word, "a  é zz b", vec![1, 3, 4, 2]),

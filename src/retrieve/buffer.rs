@@ -6,6 +6,7 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// A read-only array.
+#[derive(Clone)]
 pub enum Buffer<T: Pod> {
     Owned(Vec<T>),
     /// Bytes of a file, aligned for `T`.

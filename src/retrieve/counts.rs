@@ -1,8 +1,10 @@
 //! Many counts of which nearly all are small.
 
 use super::buffer::{Buffer, prefetch};
+use rayon::prelude::*;
 
 /// One byte for each count; those that do not fit are listed apart.
+#[derive(Clone)]
 pub struct Counts {
     pub small: Buffer<u8>,
     /// Places of the large counts, ascending.
@@ -12,13 +14,18 @@ pub struct Counts {
 
 impl Counts {
     pub fn new(counts: &[u32]) -> Self {
-        let small = counts.iter().map(|&c| u8::try_from(c).unwrap_or(u8::MAX));
-        let is_large = |&(_, &count): &(usize, &u32)| count >= u32::from(u8::MAX);
-        let large = || counts.iter().enumerate().filter(is_large);
+        let small = counts
+            .par_iter()
+            .map(|&c| u8::try_from(c).unwrap_or(u8::MAX));
+        let small: Vec<u8> = small.collect();
+        let is_large = |&(_, &small): &(usize, &u8)| small == u8::MAX;
+        let large_at = small.iter().enumerate().filter(is_large);
+        let large_at: Vec<u32> = large_at.map(|(at, _)| at as u32).collect();
+        let large: Vec<u32> = large_at.iter().map(|&at| counts[at as usize]).collect();
         Self {
-            small: small.collect::<Vec<_>>().into(),
-            large_at: large().map(|(at, _)| at as u32).collect::<Vec<_>>().into(),
-            large: large().map(|(_, &count)| count).collect::<Vec<_>>().into(),
+            small: small.into(),
+            large_at: large_at.into(),
+            large: large.into(),
         }
     }
 
@@ -27,6 +34,7 @@ impl Counts {
         prefetch(&self.small[at]);
     }
 
+    #[inline]
     pub fn get(&self, at: usize) -> u32 {
         match self.small[at] {
             u8::MAX => {

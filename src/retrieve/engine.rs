@@ -1,15 +1,15 @@
 //! The retriever as one piece: text in, document numbers out.
 
-use super::alphabet::{Alphabet, TextBlock};
+use super::alphabet::Alphabet;
 use super::analyzer::Analyzer;
 use super::archive::{Archive, Sections};
-use super::index::{Encoded, Index};
+use super::index::Index;
 use super::ngrams::{Shape, Symbol};
+use super::texts::{TextBlock, encode, prepare};
 use super::top_k::Hits;
 use super::weighting::Weighting;
 use crate::error::Result;
 use crate::pool::pool;
-use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
 
 /// Analyzer, alphabet and index.
@@ -187,33 +187,4 @@ fn on_pool<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         Some(_) => work(),
         None => pool()?.install(work),
     }
-}
-
-/// Texts without what the analyzer drops.
-fn prepare(analyzer: &Analyzer, blocks: Vec<TextBlock>) -> Vec<TextBlock> {
-    let prepare = |block: TextBlock| {
-        let mut prepared = TextBlock::default();
-        prepared.bytes.reserve(block.bytes.len());
-        for text in block.texts() {
-            analyzer.prepare(text, &mut prepared.bytes);
-            prepared.ends.push(prepared.bytes.len());
-        }
-        prepared
-    };
-    blocks.into_par_iter().map(prepare).collect()
-}
-
-fn encode<S: Symbol>(alphabet: &Alphabet, blocks: Vec<TextBlock>) -> Vec<Encoded<S>> {
-    let encode = |block: TextBlock| {
-        let mut encoded = Encoded {
-            symbols: Vec::new(),
-            ends: Vec::with_capacity(block.ends.len()),
-        };
-        for text in block.texts() {
-            alphabet.encode(text, &mut encoded.symbols);
-            encoded.ends.push(encoded.symbols.len());
-        }
-        encoded
-    };
-    blocks.into_par_iter().map(encode).collect()
 }

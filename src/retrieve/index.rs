@@ -1,9 +1,10 @@
 //! The index: segments of documents under one fitted model.
 
 use super::build;
-use super::ngrams::{Shape, Symbol, Texts};
+use super::ngrams::{Shape, Symbol};
 use super::scan::Scanner;
 use super::segment::{Bounds, Model, Segment};
+use super::texts::{Encoded, MAX_SYMBOLS, pack};
 use super::top_k::{Hits, TopK};
 use super::vocabulary;
 use super::weighting::Weighting;
@@ -11,9 +12,6 @@ use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-/// Symbols of a segment: positions take four bytes, with room to merge two.
-const MAX_SYMBOLS: usize = 1 << 30;
 
 /// Documents in segments, over symbols of one width.
 pub struct Index<S: Symbol> {
@@ -38,7 +36,7 @@ impl<S: Symbol> Index<S> {
         let texts = pack(blocks)?;
         let fitted = texts.iter().map(|texts| texts.len() as u64).sum();
         let lengths = texts.iter().flat_map(|texts| texts.offsets.windows(2));
-        let ngrams = lengths.map(|pair| ngrams_of(&shape, (pair[1] - pair[0]) as usize));
+        let ngrams = lengths.map(|pair| shape.ngrams((pair[1] - pair[0]) as usize));
         let ngrams: u64 = ngrams.sum();
         let average = if fitted == 0 {
             0.0
@@ -205,53 +203,4 @@ impl<S: Symbol> Index<S> {
     fn free_scanners(&mut self) {
         self.scanners = Mutex::default();
     }
-}
-
-/// Number of n-grams in a text of so many symbols.
-fn ngrams_of(shape: &Shape, length: usize) -> u64 {
-    let of_length = |n: usize| (length + 1).saturating_sub(n) as u64;
-    (shape.shortest..=shape.longest).map(of_length).sum()
-}
-
-/// Texts as symbols, one after the other.
-pub struct Encoded<S> {
-    pub symbols: Vec<S>,
-    pub ends: Vec<usize>,
-}
-
-/// Joins blocks of texts into as few segments as their limits allow.
-fn pack<S: Symbol>(blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
-    let mut packed = Vec::new();
-    let mut symbols = Vec::new();
-    let mut offsets = vec![0];
-    for block in blocks {
-        let mut start = 0;
-        for &end in &block.ends {
-            let text = &block.symbols[start..end];
-            start = end;
-            if text.len() > build::MAX_LENGTH {
-                return Err(Error::Input(format!(
-                    "a document has {} characters (or words) after normalisation; at most {} can \
-                     be indexed: split it",
-                    text.len(),
-                    build::MAX_LENGTH
-                )));
-            }
-            if offsets.len() > build::MAX_DOCS || symbols.len() + text.len() > MAX_SYMBOLS {
-                packed.push(Texts {
-                    symbols: std::mem::take(&mut symbols).into(),
-                    offsets: std::mem::replace(&mut offsets, vec![0]).into(),
-                });
-            }
-            symbols.extend_from_slice(text);
-            offsets.push(symbols.len() as u32);
-        }
-    }
-    if offsets.len() > 1 {
-        packed.push(Texts {
-            symbols: symbols.into(),
-            offsets: offsets.into(),
-        });
-    }
-    Ok(packed)
 }

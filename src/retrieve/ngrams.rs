@@ -92,6 +92,12 @@ impl Shape {
         (length + 1).saturating_sub(self.shortest)
     }
 
+    /// Number of n-grams in a text of so many symbols.
+    pub fn ngrams(&self, length: usize) -> u64 {
+        let of_length = |n: usize| (length + 1).saturating_sub(n) as u64;
+        (self.shortest..=self.longest).map(of_length).sum()
+    }
+
     /// The first symbols of a path, left-aligned: keys sort as the paths do, as far as they reach.
     pub fn key<S: Symbol>(&self, path: &[S]) -> u64 {
         let mut shift = u64::BITS;
@@ -103,18 +109,24 @@ impl Shape {
         key
     }
 
-    /// Calls `visit(position, key)` for every position of `text`, last to first.
+    /// Calls `visit(position, key)` for every position of `text` at which an n-gram starts.
+    #[inline]
     pub fn for_each_key<S: Symbol>(&self, text: &[S], mut visit: impl FnMut(usize, u64)) {
         let positions = self.positions(text.len());
-        let reach = self.key_symbols() as u32 * self.bits;
-        let mask = u64::MAX << (u64::BITS - reach);
-        let mut key = 0u64;
-        for position in (0..text.len()).rev() {
-            let first = u64::from(text[position].code()) << (u64::BITS - self.bits);
-            key = (first | key.unbounded_shr(self.bits)) & mask;
-            if position < positions {
-                visit(position, key);
-            }
+        let reach = self.key_symbols();
+        let last = u64::BITS - reach as u32 * self.bits;
+        let mask = u64::MAX << last;
+        let mut key = self.key(text);
+        let follows = text.get(reach..).unwrap_or_default();
+        // Two loops: the first has no end of text to look out for.
+        let inside = follows.len().min(positions);
+        for (position, symbol) in follows[..inside].iter().enumerate() {
+            visit(position, key);
+            key = (key.unbounded_shl(self.bits) & mask) | (u64::from(symbol.code()) << last);
+        }
+        for position in inside..positions {
+            visit(position, key);
+            key = key.unbounded_shl(self.bits) & mask;
         }
     }
 }

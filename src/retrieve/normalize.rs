@@ -24,21 +24,32 @@ const IMAGE: [u8; 128] = {
 /// Appends the normalised `text`, which is ASCII, to `out`.
 pub fn normalize(text: &str, out: &mut Vec<u8>) {
     let start = out.len();
-    out.reserve(text.len());
-    let mut push = |byte: u8| {
-        let image = IMAGE[usize::from(byte)];
-        if image != DELETED {
-            out.push(image);
-        }
-    };
-    for character in text.chars() {
-        if character.is_ascii() {
-            push(character as u8);
-        } else {
-            unidecode_char(character).bytes().for_each(&mut push);
+    if text.is_ascii() {
+        push_ascii(text.as_bytes(), out);
+    } else {
+        for character in text.chars() {
+            match character.is_ascii() {
+                true => push_ascii(&[character as u8], out),
+                false => push_ascii(unidecode_char(character).as_bytes(), out),
+            }
         }
     }
     trim(out, start);
+}
+
+/// Appends the images of ASCII characters: without branches, since nothing tells where the next
+/// punctuation comes.
+fn push_ascii(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + text.len(), 0);
+    let target = &mut out[start..];
+    let mut kept = 0;
+    for &byte in text {
+        let image = IMAGE[usize::from(byte & 127)];
+        target[kept] = image;
+        kept += usize::from(image != DELETED);
+    }
+    out.truncate(start + kept);
 }
 
 /// Removes the blanks at both ends of `out[start..]`.
@@ -69,5 +80,6 @@ mod tests {
         assert_eq!(normalized("a\tb  c"), "a\tb  c");
         assert_eq!(normalized(" .,; "), "");
         assert_eq!(normalized("\u{1F600}"), "");
+        assert_eq!(normalized("plain, ASCII (only)..."), "plain ascii only");
     }
 }

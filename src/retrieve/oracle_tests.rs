@@ -85,7 +85,7 @@ impl Oracle {
 fn blocks(texts: &[String]) -> Vec<TextBlock> {
     let mut blocks = Vec::new();
     for text in texts {
-        TextBlock::push(&mut blocks, text);
+        TextBlock::push_to(&mut blocks, text);
     }
     blocks
 }

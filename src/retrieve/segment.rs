@@ -1,9 +1,11 @@
 //! Up to 65,536 documents: their paths, postings and scale factors.
 
 use super::buffer::Buffer;
-use super::build::{self, DocRepeat};
+use super::build;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
+use super::norms::Norms;
+use super::paths::DocRepeat;
 use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
@@ -158,76 +160,28 @@ impl<S: Symbol> Segment<S> {
     }
 
     /// Weights the documents, given how many fitted documents have each n-gram of the segment.
-    ///
-    /// The squared norm of a document is a sum over its positions, the sum of `idf^2` over the
-    /// prefixes of a path being the same for all postings of the path, corrected where a frequency
-    /// is above one.
     pub fn weigh(
         &mut self,
         shape: &Shape,
         model: &Model,
-        frequencies: &[u32],
+        frequencies: &Counts,
         repeats: &[DocRepeat],
     ) -> Bounds {
-        let Model { weighting, .. } = *model;
-        let docs = self.len();
-        let mut squares = vec![0f64; docs];
-        let mut lengths = vec![0u64; docs];
-        let mut terms = vec![0u32; docs];
-        let mut sums = vec![0f64; shape.longest + 1];
-        let mut known = vec![0u64; shape.longest + 1];
-        let mut ngram = 0;
-        for path in 0..self.trie.len() {
-            let shared = usize::from(self.trie.shared[path]);
-            let length = self.trie.length(path);
-            for depth in shared + 1..=length {
-                let df = frequencies[ngram];
-                sums[depth] = sums[depth - 1] + model.idf_squares.get(df);
-                known[depth] = known[depth - 1] + u64::from(df > 0);
-                ngram += 1;
-            }
-            for &doc in &self.docs[self.trie.postings(path as u32..path as u32 + 1)] {
-                squares[usize::from(doc)] += sums[length];
-                lengths[usize::from(doc)] += known[length];
-                terms[usize::from(doc)] += 1;
-            }
-        }
-        let penalties: Vec<f64> = lengths
-            .iter()
-            .map(|&length| weighting.penalty(length, model.average_length))
-            .collect();
-        let ones: Vec<f64> = penalties
-            .iter()
-            .map(|&penalty| weighting.saturation(1, penalty))
-            .collect();
-        for (square, one) in squares.iter_mut().zip(&ones) {
-            *square *= one * one;
-        }
-        for &DocRepeat { ngram, doc, tf } in repeats {
-            let doc = usize::from(doc);
-            let weight = weighting.saturation(tf, penalties[doc]);
-            let counted = f64::from(tf) * ones[doc] * ones[doc];
-            squares[doc] +=
-                (weight * weight - counted) * model.idf_squares.get(frequencies[ngram as usize]);
-            terms[doc] += 1;
-        }
+        let weighting = model.weighting;
+        let norms = Norms::new(self, shape, model, frequencies, repeats);
         let mut bounds = Bounds::default();
-        for doc in 0..docs {
-            let factor = if squares[doc] > 0.0 {
-                ones[doc] / squares[doc].sqrt()
-            } else {
-                0.0
-            };
+        for doc in 0..self.len() {
+            let factor = norms.factor(doc);
             self.factors[doc] = factor as f32;
             if self.factors[doc] > 0.0 {
                 bounds = bounds.join(Bounds {
                     sum: 1.0 / factor,
-                    rounding: f64::from(terms[doc]) * factor,
+                    rounding: f64::from(norms.terms[doc]) * factor,
                 });
             }
         }
         if weighting != Weighting::TfIdf {
-            let penalties: Vec<f32> = penalties.iter().map(|&p| p as f32).collect();
+            let penalties: Vec<f32> = norms.penalties.iter().map(|&p| p as f32).collect();
             self.repeats = Repeats::weighted(repeats, weighting, &penalties);
             self.penalties = penalties.into();
         }

@@ -35,11 +35,6 @@ impl Trie {
         self.at.len()
     }
 
-    /// Number of distinct n-grams.
-    pub fn ngrams(&self) -> usize {
-        self.first_ngram(self.len())
-    }
-
     /// Length of a path.
     pub fn length(&self, path: usize) -> usize {
         usize::from(self.shared[path]) + usize::from(self.fresh[path])

@@ -1,5 +1,6 @@
 //! How many fitted documents have each n-gram: a sum over the fitted segments.
 
+use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::segment::Segment;
 use crate::error::{Error, Result};
@@ -16,13 +17,12 @@ pub fn of_fitted<S: Symbol>(
     shape: &Shape,
     segments: &[Segment<S>],
     cancel: &AtomicBool,
-) -> Result<Vec<Vec<u32>>> {
+) -> Result<Vec<Counts>> {
     let Some(first) = segments.first() else {
         return Ok(Vec::new());
     };
     if let [one] = segments {
-        let df = one.df.as_ref().expect("the segment is fitted");
-        return Ok(vec![(0..one.trie.ngrams()).map(|n| df.get(n)).collect()]);
+        return Ok(vec![one.df.clone().expect("the segment is fitted")]);
     }
     let buckets = 1 << first.trie.table_bits;
     let parts: Vec<Vec<Vec<u32>>> = (0..TASKS)
@@ -41,7 +41,7 @@ pub fn of_fitted<S: Symbol>(
     Ok((0..segments.len())
         .map(|segment| {
             let of_segment: Vec<&[u32]> = parts.iter().map(|part| &part[segment][..]).collect();
-            of_segment.concat()
+            Counts::new(&of_segment.concat())
         })
         .collect())
 }
@@ -113,7 +113,7 @@ fn close(open: &mut [(u32, Vec<(usize, usize)>)], totals: &mut [Vec<u32>]) {
 }
 
 /// For each n-gram of a `segment` that is not fitted, its frequency in those that are.
-pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segment<S>]) -> Vec<u32> {
+pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segment<S>]) -> Counts {
     let trie = &segment.trie;
     let paths = trie.len();
     let tasks = paths.div_ceil(1024).max(1);
@@ -146,5 +146,5 @@ pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segmen
             frequencies
         })
         .collect();
-    parts.concat()
+    Counts::new(&parts.concat())
 }

@@ -83,6 +83,7 @@ impl IdfSquares {
         }
     }
 
+    #[inline]
     pub fn get(&self, df: u32) -> f64 {
         match self.table.get(df as usize) {
             Some(&square) => square,

@@ -6,10 +6,11 @@ import json
 import operator
 import os
 from collections.abc import Collection, Hashable, Iterator, Sequence
+from itertools import compress
 from typing import Any, TypeVar
 
 from .._core import answers
-from .._documents import Answer, Document, Query, positive, text_of
+from .._documents import Answer, Document, Query, positive, text_of, texts_of
 from ..sparse import BM25Vectorizer, TfidfVectorizer
 from ..utils import yield_batch
 from .base import Retriever
@@ -79,11 +80,11 @@ class TfIdf(Retriever):
             )
         self.tfidf = self._default_vectorizer() if tfidf is None else tfidf
         documents = list(documents)
-        self._keys = [_key(document, key) for document in documents]
+        self._keys = _keys(documents, key)
         self._removed: set[int] = set()
         self._numbers: dict[Hashable, list[int]] | None = None
         self._known = set(self._keys)
-        texts = [text_of(document, self.on) for document in documents]
+        texts = texts_of(documents, self.on)
         self._backend: NativeBackend | VectorizerBackend
         if not isinstance(self.tfidf, TfidfVectorizer):
             self._backend = VectorizerBackend(self.tfidf, texts, fit)
@@ -144,17 +145,14 @@ class TfIdf(Retriever):
         """
         desc = f"Adding documents to {type(self).__name__} retriever"
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
-            keys = [_key(document, self.key) for document in batch]
-            new = [
-                (key, document)
-                for key, document in zip(keys, batch, strict=True)
-                if key not in self._known
-            ]
-            if not new:
+            keys = _keys(batch, self.key)
+            new = [key not in self._known for key in keys]
+            keys = list(compress(keys, new))
+            if not keys:
                 continue
-            self._backend.add([text_of(document, self.on) for _, document in new])
-            self._keys.extend(key for key, _ in new)
-            self._known.update(key for key, _ in new)
+            self._backend.add(texts_of(list(compress(batch, new)), self.on))
+            self._keys.extend(keys)
+            self._known.update(keys)
             self._numbers = None
         return self
 
@@ -412,6 +410,14 @@ class BM25(TfIdf):
     @staticmethod
     def _default_vectorizer() -> TfidfVectorizer:
         return BM25Vectorizer(normalize=True, ngram_range=(3, 5), analyzer="char_wb")
+
+
+def _keys(documents: list[Document], key: str) -> list[Hashable]:
+    try:
+        return [document[key] for document in documents]
+    except (KeyError, TypeError, IndexError):
+        # One by one, to tell which document it is.
+        return [_key(document, key) for document in documents]
 
 
 def _key(document: Document, key: str) -> Hashable:

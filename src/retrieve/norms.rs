@@ -1,0 +1,160 @@
+//! The norms of a segment's documents.
+//!
+//! The squared norm of a document is a sum over its positions, the sum of `idf^2` over the prefixes
+//! of a path being the same for all postings of the path, corrected where a frequency is above one.
+
+use super::counts::Counts;
+use super::ngrams::{Shape, Symbol};
+use super::paths::DocRepeat;
+use super::segment::{Model, Segment};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Parts of the paths that are summed apart. A fixed number: sums of floating-point numbers depend
+/// on their order, and results must not depend on the number of threads.
+const PARTS: usize = 4;
+
+/// What the scale factors of the documents are made of.
+pub struct Norms {
+    squares: Vec<f64>,
+    /// Weight of a frequency of one, before idf.
+    ones: Vec<f64>,
+    pub penalties: Vec<f64>,
+    /// Additions that a query makes to a document, at most.
+    pub terms: Vec<u32>,
+}
+
+impl Norms {
+    pub fn new<S: Symbol>(
+        segment: &Segment<S>,
+        shape: &Shape,
+        model: &Model,
+        frequencies: &Counts,
+        repeats: &[DocRepeat],
+    ) -> Self {
+        let weighting = model.weighting;
+        let docs = segment.len();
+        let length = |doc: usize| segment.texts.get(doc).len();
+        let sums = Sums::of_segment(segment, shape, model, frequencies);
+        let penalties: Vec<f64> = (0..docs)
+            .map(|doc| {
+                let known = shape.ngrams(length(doc)) - sums.unknown[doc];
+                weighting.penalty(known, model.average_length)
+            })
+            .collect();
+        let ones: Vec<f64> = penalties
+            .iter()
+            .map(|&penalty| weighting.saturation(1, penalty))
+            .collect();
+        let mut squares = sums.squares;
+        for (square, one) in squares.iter_mut().zip(&ones) {
+            *square *= one * one;
+        }
+        let mut terms: Vec<u32> = (0..docs)
+            .map(|doc| shape.positions(length(doc)) as u32)
+            .collect();
+        for &DocRepeat { ngram, doc, tf } in repeats {
+            let doc = usize::from(doc);
+            let weight = weighting.saturation(tf, penalties[doc]);
+            let counted = f64::from(tf) * ones[doc] * ones[doc];
+            let idf_square = model.idf_squares.get(frequencies.get(ngram as usize));
+            squares[doc] += (weight * weight - counted) * idf_square;
+            terms[doc] += 1;
+        }
+        Self {
+            squares,
+            ones,
+            penalties,
+            terms,
+        }
+    }
+
+    /// Weight of a frequency of one by the norm; zero for a document without weights.
+    pub fn factor(&self, doc: usize) -> f64 {
+        let square = self.squares[doc];
+        if square > 0.0 {
+            self.ones[doc] / square.sqrt()
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Sums over the positions of each document.
+struct Sums {
+    /// Of `idf^2` of the n-grams there.
+    squares: Vec<f64>,
+    /// Of the n-grams there that no fitted document has.
+    unknown: Vec<u64>,
+}
+
+impl Sums {
+    fn of_segment<S: Symbol>(
+        segment: &Segment<S>,
+        shape: &Shape,
+        model: &Model,
+        frequencies: &Counts,
+    ) -> Self {
+        let parts: Vec<Self> = (0..PARTS)
+            .into_par_iter()
+            .map(|part| Self::of_part(segment, shape, model, frequencies, part))
+            .collect();
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().expect("there are parts");
+        for part in parts {
+            let squares = all.squares.iter_mut().zip(&part.squares);
+            squares.for_each(|(sum, part)| *sum += part);
+            let unknown = all.unknown.iter_mut().zip(&part.unknown);
+            unknown.for_each(|(sum, part)| *sum += part);
+        }
+        all
+    }
+
+    fn of_part<S: Symbol>(
+        segment: &Segment<S>,
+        shape: &Shape,
+        model: &Model,
+        frequencies: &Counts,
+        part: usize,
+    ) -> Self {
+        let trie = &segment.trie;
+        let mut squares = vec![0f64; segment.len()];
+        let mut unknown = vec![0u64; segment.len()];
+        let mut square_sums = vec![0f64; shape.longest + 1];
+        let mut unknown_sums = vec![0u64; shape.longest + 1];
+        let paths = paths_of_part(segment, part);
+        let mut ngram = trie.first_ngram(paths.start);
+        for path in paths {
+            let shared = usize::from(trie.shared[path]);
+            let length = trie.length(path);
+            for depth in shared + 1..=length {
+                let df = frequencies.get(ngram);
+                square_sums[depth] = square_sums[depth - 1] + model.idf_squares.get(df);
+                unknown_sums[depth] = unknown_sums[depth - 1] + u64::from(df == 0);
+                ngram += 1;
+            }
+            let docs = &segment.docs[trie.postings(path as u32..path as u32 + 1)];
+            for &doc in docs {
+                squares[usize::from(doc)] += square_sums[length];
+            }
+            if unknown_sums[length] > 0 {
+                for &doc in docs {
+                    unknown[usize::from(doc)] += unknown_sums[length];
+                }
+            }
+        }
+        Self { squares, unknown }
+    }
+}
+
+/// Paths of one part: whole buckets, with about as many postings as the other parts.
+fn paths_of_part<S: Symbol>(segment: &Segment<S>, part: usize) -> Range<usize> {
+    let trie = &segment.trie;
+    let bound = |part: usize| {
+        let goal = segment.docs.len() * part / PARTS;
+        let before = |&path: &u32| (trie.starts[path as usize] as usize) < goal;
+        let bucket = trie.table.partition_point(before);
+        trie.table[bucket.min(trie.table.len() - 1)] as usize
+    };
+    bound(part)..bound(part + 1)
+}

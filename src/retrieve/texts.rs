@@ -1,0 +1,139 @@
+//! Texts by the block: as they come, prepared, as symbols, and as the texts of segments.
+
+use super::alphabet::Alphabet;
+use super::analyzer::Analyzer;
+use super::ngrams::{Symbol, Texts};
+use super::records::{MAX_DOCS, MAX_LENGTH};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+
+/// Symbols of a segment: positions take four bytes, with room to merge two.
+pub const MAX_SYMBOLS: usize = 1 << 30;
+
+/// Texts as UTF-8, one after the other: a task for a thread.
+#[derive(Default)]
+pub struct TextBlock {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl TextBlock {
+    /// A block is full at this many texts or bytes: enough to be worth a task.
+    const TEXTS: usize = 2048;
+    const BYTES: usize = 1 << 22;
+
+    pub fn push(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Appends a text to the last block, or to a new one.
+    pub fn push_to(blocks: &mut Vec<TextBlock>, text: &str) {
+        let full =
+            |block: &TextBlock| block.ends.len() >= Self::TEXTS || block.bytes.len() >= Self::BYTES;
+        if blocks.last().is_none_or(full) {
+            let like = blocks.last();
+            blocks.push(Self {
+                bytes: Vec::with_capacity(like.map_or(0, |block| block.bytes.len() * 9 / 8)),
+                ends: Vec::with_capacity(like.map_or(0, |block| block.ends.len())),
+            });
+        }
+        let last = blocks.last_mut().expect("there is a block now");
+        last.push(text);
+    }
+
+    /// Where each text ends.
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| {
+            std::str::from_utf8(&self.bytes[start..end]).expect("texts are UTF-8")
+        })
+    }
+
+    /// All texts together, if they are ASCII.
+    pub fn as_ascii(&self) -> Option<&[u8]> {
+        self.bytes.is_ascii().then_some(&self.bytes)
+    }
+
+    /// The texts without what the analyzer drops.
+    fn prepared(&self, analyzer: &Analyzer) -> Self {
+        let mut prepared = Self {
+            bytes: Vec::with_capacity(self.bytes.len()),
+            ends: Vec::with_capacity(self.ends.len()),
+        };
+        for text in self.texts() {
+            analyzer.prepare(text, &mut prepared.bytes);
+            prepared.ends.push(prepared.bytes.len());
+        }
+        prepared
+    }
+}
+
+/// Texts as symbols, one after the other.
+pub struct Encoded<S> {
+    pub symbols: Vec<S>,
+    pub ends: Vec<usize>,
+}
+
+/// Texts without what the analyzer drops.
+pub fn prepare(analyzer: &Analyzer, blocks: Vec<TextBlock>) -> Vec<TextBlock> {
+    let prepare = |block: TextBlock| block.prepared(analyzer);
+    blocks.into_par_iter().map(prepare).collect()
+}
+
+/// Prepared texts as symbols.
+pub fn encode<S: Symbol>(alphabet: &Alphabet, blocks: Vec<TextBlock>) -> Vec<Encoded<S>> {
+    let encode = |block: TextBlock| alphabet.encode_block(&block);
+    blocks.into_par_iter().map(encode).collect()
+}
+
+/// Joins blocks of texts into as few segments as their limits allow.
+pub fn pack<S: Symbol>(blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
+    let mut packed = Vec::new();
+    let mut symbols = Vec::with_capacity(symbols_in(&blocks));
+    let mut offsets = vec![0];
+    let mut blocks = blocks.into_iter();
+    while let Some(block) = blocks.next() {
+        let mut start = 0;
+        // What of the block goes to the segment in the making.
+        let mut from = 0;
+        for &end in &block.ends {
+            let length = end - start;
+            if length > MAX_LENGTH {
+                return Err(Error::Input(format!(
+                    "a document has {length} characters (or words) after normalisation; at most \
+                     {MAX_LENGTH} can be indexed: split it"
+                )));
+            }
+            if offsets.len() > MAX_DOCS || symbols.len() + (end - from) > MAX_SYMBOLS {
+                symbols.extend_from_slice(&block.symbols[from..start]);
+                from = start;
+                let rest = symbols_in(blocks.as_slice()) + block.symbols.len() - start;
+                packed.push(Texts {
+                    symbols: std::mem::replace(&mut symbols, Vec::with_capacity(rest)).into(),
+                    offsets: std::mem::replace(&mut offsets, vec![0]).into(),
+                });
+            }
+            offsets.push((symbols.len() + end - from) as u32);
+            start = end;
+        }
+        symbols.extend_from_slice(&block.symbols[from..]);
+    }
+    if offsets.len() > 1 {
+        packed.push(Texts {
+            symbols: symbols.into(),
+            offsets: offsets.into(),
+        });
+    }
+    Ok(packed)
+}
+
+/// Symbols of the blocks, or of a segment where they are more.
+fn symbols_in<S>(blocks: &[Encoded<S>]) -> usize {
+    let all: usize = blocks.iter().map(|block| block.symbols.len()).sum();
+    all.min(MAX_SYMBOLS)
+}
