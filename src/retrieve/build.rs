@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Largest table of buckets.
 const MAX_TABLE_BITS: u32 = 20;
-/// Tasks for the thread pool.
-const GROUPS: usize = 64;
+/// Tasks for the thread pool, at most, and how many records are worth one.
+const MAX_GROUPS: u64 = 64;
+const GROUP: u64 = 8192;
 
 /// What is built from the texts of a segment.
 pub struct Built {
@@ -87,9 +88,10 @@ fn groups(starts: &[u32]) -> Vec<Range<usize>> {
     let total = u64::from(*starts.last().expect("starts has an end"));
     let mut groups = Vec::new();
     let mut first = 0;
-    for part in 1..=GROUPS as u64 {
-        let goal = total * part / GROUPS as u64;
-        let end = match part == GROUPS as u64 {
+    let count = (total / GROUP).clamp(1, MAX_GROUPS);
+    for part in 1..=count {
+        let goal = total * part / count;
+        let end = match part == count {
             true => starts.len() - 1,
             false => starts.partition_point(|&start| u64::from(start) < goal),
         };

@@ -1,6 +1,7 @@
 //! The index: segments of documents under one fitted model.
 
 use super::build;
+use super::lookup;
 use super::ngrams::{Shape, Symbol};
 use super::scan::Scanner;
 use super::segment::{Bounds, Model, Segment};
@@ -100,7 +101,7 @@ impl<S: Symbol> Index<S> {
             let (mut segment, repeats) =
                 Segment::build(&self.shape, texts, bits, first as u32, cancel)?;
             segment.df = None;
-            let frequencies = vocabulary::of_added(&self.shape, &segment, &self.segments);
+            let frequencies = lookup::of_added(&self.shape, &segment, &self.segments);
             bounds = bounds.join(segment.weigh(&self.shape, &self.model, &frequencies, &repeats));
             first += segment.len();
             added.push(segment);

@@ -30,6 +30,7 @@ mod build;
 mod counts;
 mod engine;
 mod index;
+mod lookup;
 mod ngrams;
 mod normalize;
 mod norms;

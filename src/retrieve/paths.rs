@@ -1,9 +1,9 @@
 //! From sorted records to paths, postings, frequencies and repeated n-grams.
 
+use super::buffer::prefetch;
 use super::ngrams::Symbol;
 use super::radix;
-use super::records::{Layout, Record, doc};
-use super::scratch::prefetch;
+use super::records::{Layout, Record};
 use std::ops::Range;
 
 /// An n-gram that a document has more than once.
@@ -74,7 +74,7 @@ pub fn read_off<S: Symbol>(
         let range = (starts[bucket] - base) as usize..(starts[bucket + 1] - base) as usize;
         let records = &mut records[range.clone()];
         let sorted = if layout.complete {
-            radix::sort(records, spare, layout.key_bits())
+            radix::sort(records, spare, layout.key_range())
         } else {
             records.sort_unstable_by(|&a, &b| layout.order(a, b));
             records
@@ -115,9 +115,9 @@ impl<S: Symbol> Reader<'_, S> {
         let mut previous = None;
         for (posting, (&record, doc_slot)) in (first..).zip(records.iter().zip(docs)) {
             if let Some(&coming) = records.get((posting - first) as usize + AHEAD) {
-                let doc = usize::from(doc(coming));
-                prefetch(last, doc);
-                prefetch(&layout.texts.offsets, doc);
+                let doc = usize::from(layout.doc(coming));
+                prefetch(&last[doc]);
+                prefetch(&layout.texts.offsets[doc]);
             }
             let shared = match previous {
                 None => Some(0),
@@ -137,7 +137,7 @@ impl<S: Symbol> Reader<'_, S> {
                 group.fresh.push((depth - shared) as u8);
                 group.starts.push(posting);
             }
-            let doc = doc(record);
+            let doc = layout.doc(record);
             *doc_slot = doc;
             // Prefixes of this path that began no later than the document's last posting have the
             // document more than once.

@@ -5,24 +5,13 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 /// The bits of a position's key that follow those of its bucket, the document, the offset in the
-/// document.
+/// document. The last two get the bits that the segment needs, the key all others.
 pub type Record = u64;
-const KEY_BITS: u32 = 24;
-const DOC_BITS: u32 = 16;
-const OFFSET_BITS: u32 = 24;
-/// Place of the key's bits.
-pub const KEY_SHIFT: u32 = DOC_BITS + OFFSET_BITS;
 
 /// Documents of a segment: their numbers take two bytes.
-pub const MAX_DOCS: usize = 1 << DOC_BITS;
-/// Symbols of a document, less one.
-pub const MAX_LENGTH: usize = (1 << OFFSET_BITS) - 1;
-
-/// Document of a record.
-#[inline]
-pub fn doc(record: Record) -> u16 {
-    (record >> OFFSET_BITS) as u16
-}
+pub const MAX_DOCS: usize = 1 << u16::BITS;
+/// Symbols of a document: so that more of the key fits in.
+pub const MAX_LENGTH: usize = (1 << 24) - 1;
 
 /// What the records of a segment mean.
 pub struct Layout<'a, S: Symbol> {
@@ -32,17 +21,28 @@ pub struct Layout<'a, S: Symbol> {
     pub table_bits: u32,
     /// Bucket and record hold the whole path: records sort as integers.
     pub complete: bool,
+    doc_bits: u32,
+    offset_bits: u32,
+    key_bits: u32,
     /// Symbols within so many first bits of a path.
     symbols: [u8; 2 * u64::BITS as usize],
 }
 
 impl<'a, S: Symbol> Layout<'a, S> {
     pub fn new(shape: &'a Shape, texts: &'a Texts<S>, table_bits: u32) -> Self {
+        let bits = |largest: usize| usize::BITS - largest.max(1).leading_zeros();
+        let lengths = texts.offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        let doc_bits = bits(texts.len());
+        let offset_bits = bits(lengths.max().unwrap_or(0) as usize);
+        let key_bits = u64::BITS - doc_bits - offset_bits;
         Self {
             shape,
             texts,
             table_bits,
-            complete: shape.longest as u32 * shape.bits <= table_bits + KEY_BITS,
+            doc_bits,
+            offset_bits,
+            key_bits,
+            complete: shape.longest as u32 * shape.bits <= table_bits + key_bits,
             symbols: std::array::from_fn(|bits| (bits as u32 / shape.bits) as u8),
         }
     }
@@ -54,26 +54,36 @@ impl<'a, S: Symbol> Layout<'a, S> {
 
     #[inline]
     pub fn record(&self, key: u64, doc: usize, offset: usize) -> Record {
-        let rest = key.unbounded_shl(self.table_bits) >> (u64::BITS - KEY_BITS);
-        (rest << KEY_SHIFT) | ((doc as u64) << OFFSET_BITS) | offset as u64
+        let rest = key.unbounded_shl(self.table_bits) >> self.key_shift() << self.key_shift();
+        rest | ((doc as u64) << self.offset_bits) | offset as u64
     }
 
     /// The bits of records that hold keys.
-    pub fn key_bits(&self) -> Range<u32> {
+    pub fn key_range(&self) -> Range<u32> {
         let used = (self.shape.longest as u32 * self.shape.bits).saturating_sub(self.table_bits);
-        KEY_SHIFT + KEY_BITS - used.min(KEY_BITS)..u64::BITS
+        u64::BITS - used.min(self.key_bits)..u64::BITS
+    }
+
+    fn key_shift(&self) -> u32 {
+        self.doc_bits + self.offset_bits
+    }
+
+    /// Document of a record.
+    #[inline]
+    pub fn doc(&self, record: Record) -> u16 {
+        (record << self.key_bits >> self.key_bits >> self.offset_bits) as u16
     }
 
     /// Where the texts have it.
     #[inline]
     pub fn at(&self, record: Record) -> usize {
-        let offset = (record & MAX_LENGTH as u64) as usize;
-        self.texts.offsets[usize::from(doc(record))] as usize + offset
+        let offset = (record & !(u64::MAX << self.offset_bits)) as usize;
+        self.texts.offsets[usize::from(self.doc(record))] as usize + offset
     }
 
     #[inline]
     pub fn path(&self, record: Record) -> &[S] {
-        let end = self.texts.offsets[usize::from(doc(record)) + 1] as usize;
+        let end = self.texts.offsets[usize::from(self.doc(record)) + 1] as usize;
         let at = self.at(record);
         &self.texts.symbols[at..end.min(at + self.shape.longest)]
     }
@@ -83,8 +93,8 @@ impl<'a, S: Symbol> Layout<'a, S> {
     pub fn length(&self, record: Record) -> usize {
         if self.complete {
             // No symbol is zero: the last one ends where the zeros begin.
-            let key = record >> KEY_SHIFT;
-            let bits = self.table_bits + KEY_BITS - key.trailing_zeros().min(KEY_BITS);
+            let zeros = (record >> self.key_shift()).trailing_zeros();
+            let bits = self.table_bits + self.key_bits - zeros.min(self.key_bits);
             return usize::from(self.symbols[(bits + self.shape.bits - 1) as usize]);
         }
         self.path(record).len()
@@ -96,8 +106,8 @@ impl<'a, S: Symbol> Layout<'a, S> {
         if self.complete {
             return a.cmp(&b);
         }
-        (a >> KEY_SHIFT)
-            .cmp(&(b >> KEY_SHIFT))
+        (a >> self.key_shift())
+            .cmp(&(b >> self.key_shift()))
             .then_with(|| self.path(a).cmp(self.path(b)))
             .then(a.cmp(&b))
     }
@@ -105,9 +115,9 @@ impl<'a, S: Symbol> Layout<'a, S> {
     /// Symbols that the paths of two records of one bucket share; `None` if it is one path.
     #[inline]
     pub fn differ(&self, a: Record, b: Record) -> Option<usize> {
-        let differing = (a ^ b) >> KEY_SHIFT;
+        let differing = (a ^ b) >> self.key_shift();
         if self.complete {
-            let zeros = differing.leading_zeros() - (u64::BITS - KEY_BITS);
+            let zeros = differing.leading_zeros() - self.key_shift();
             let shared = self.symbols[(zeros + self.table_bits) as usize];
             return (differing != 0).then_some(shared.into());
         }

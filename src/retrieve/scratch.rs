@@ -37,16 +37,3 @@ impl DerefMut for Scratch {
         bytemuck::cast_slice_mut(&mut self.0[..whole])
     }
 }
-
-/// Has the processor fetch an element that is needed soon.
-#[inline]
-pub fn prefetch<T>(values: &[T], at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(value) = values.get(at) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing that the program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>((value as *const T).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (values, at);
-}

@@ -73,7 +73,7 @@ impl Trie {
     }
 
     /// Paths in the bucket of a key.
-    fn bucket(&self, key: u64) -> Range<usize> {
+    pub fn bucket(&self, key: u64) -> Range<usize> {
         let bucket = key.unbounded_shr(u64::BITS - self.table_bits) as usize;
         self.table[bucket] as usize..self.table[bucket + 1] as usize
     }
@@ -191,7 +191,7 @@ fn all_reach(shared: &[u8], length: usize) -> bool {
 }
 
 /// How many of the first `shared` are at least `length`.
-fn run_after(shared: &[u8], length: usize) -> usize {
+pub fn run_after(shared: &[u8], length: usize) -> usize {
     let whole = shared
         .chunks_exact(CHUNK)
         .take_while(|chunk| all_reach(chunk, length));
