@@ -5,7 +5,6 @@ use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::segment::Segment;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tasks for the thread pool.
