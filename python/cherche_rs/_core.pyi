@@ -178,8 +178,12 @@ class NgramIndex:
         normalize: bool,
         stop_words: Sequence[str] | None = None,
         bm25: tuple[float, float, float] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> NgramIndex:
-        """Fit an index to texts; `bm25` is (k1, b, epsilon), without it weights are tf-idf's."""
+        """Fit an index to texts; `bm25` is (k1, b, epsilon), without it weights are tf-idf's.
+
+        `progress` is called with the number of texts done, several times a second.
+        """
 
     def add(self, texts: list[str]) -> None:
         """Add documents without fitting again."""

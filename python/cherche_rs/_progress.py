@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -27,3 +28,32 @@ def counter(total: int, desc: str) -> Iterator[Callable[[int], None]]:
 
     with tqdm(total=total, position=0, desc=desc) as bar:
         yield lambda done: bar.update(done - bar.n)
+
+
+@contextmanager
+def late_counter(
+    total: int, desc: str, show: bool, delay: float = 1.0
+) -> Iterator[Callable[[int], None] | None]:
+    """Show a progress bar as :func:`counter` does, but not before ``delay`` seconds."""
+    if not show:
+        yield None
+        return
+    start = time.monotonic()
+    bar = None
+
+    def advance(done: int) -> None:
+        nonlocal bar
+        if bar is None and time.monotonic() - start >= delay:
+            from tqdm.auto import tqdm
+
+            bar = tqdm(total=total, position=0, desc=desc)
+        if bar is not None:
+            bar.update(done - bar.n)
+
+    try:
+        yield advance
+        if bar is not None:
+            bar.update(total - bar.n)
+    finally:
+        if bar is not None:
+            bar.close()

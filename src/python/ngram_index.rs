@@ -1,13 +1,14 @@
 //! `_core.NgramIndex`: the n-gram engine as a Python class. Dicts and keys stay in Python.
 
-use super::enter::{enter, enter_interruptible};
+use super::enter::{enter, enter_interruptible, enter_watched};
 use crate::error::{Error, Result};
-use crate::retrieve::{Analyzer, Archive, Engine, Hits, TextBlock, Unit, Weighting};
+use crate::retrieve::{Analyzer, Archive, Engine, Hits, Progress, TextBlock, Unit, Weighting};
 use numpy::{PyArray1, ToPyArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// An exact n-gram index over documents numbered 0, 1, ...
@@ -26,8 +27,9 @@ pub type Found<'py> = (
 #[pymethods]
 impl NgramIndex {
     /// Fits an index to texts. `bm25` is (k1, b, epsilon); without it the weights are tf-idf's.
+    /// `progress` is called with the number of texts done, several times a second.
     #[staticmethod]
-    #[pyo3(signature = (texts, analyzer, ngram_range, normalize, stop_words = None, bm25 = None))]
+    #[pyo3(signature = (texts, analyzer, ngram_range, normalize, stop_words = None, bm25 = None, progress = None))]
     fn fit(
         py: Python<'_>,
         texts: &Bound<'_, PyList>,
@@ -36,6 +38,7 @@ impl NgramIndex {
         normalize: bool,
         stop_words: Option<Vec<String>>,
         bm25: Option<(f64, f64, f64)>,
+        progress: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let unit = match analyzer {
             "word" => Unit::Word,
@@ -58,14 +61,27 @@ impl NgramIndex {
             Some((k1, b, epsilon)) => Weighting::Bm25 { k1, b, epsilon },
         };
         let blocks = blocks(texts)?;
-        let fit = |cancel: &_| Engine::fit(analyzer, weighting, blocks, cancel);
-        Ok(Self::new(enter_interruptible(py, fit)?))
+        let done = AtomicU64::new(0);
+        let fit = |cancel: &_| {
+            let progress = Progress::counted(cancel, &done);
+            Engine::fit(analyzer, weighting, blocks, progress)
+        };
+        let tick = |_: Python<'_>| match &progress {
+            Some(report) => {
+                let texts_done = done.load(Ordering::Relaxed) / Progress::PHASES;
+                report
+                    .call1((texts_done.min(texts.len() as u64),))
+                    .map(drop)
+            }
+            None => Ok(()),
+        };
+        Ok(Self::new(enter_watched(py, fit, tick)?))
     }
 
     /// Adds documents without fitting again.
     fn add(&self, py: Python<'_>, texts: &Bound<'_, PyList>) -> PyResult<()> {
         let blocks = blocks(texts)?;
-        let add = |cancel: &_| self.write().add(blocks, cancel);
+        let add = |cancel: &_| self.write().add(blocks, Progress::new(cancel));
         enter_interruptible(py, add)
     }
 

@@ -7,6 +7,7 @@
 //! Numbers are little-endian; the directory and each array start at a multiple of 64 bytes.
 
 use super::buffer::Buffer;
+use super::temporary::Temporary;
 use crate::error::{Error, Result};
 use bytemuck::Pod;
 use memmap2::Mmap;
@@ -89,22 +90,17 @@ impl<'a> Sections<'a> {
     /// Writes a temporary file beside `path` and renames it: `path` is the old file or the new
     /// one, whatever happens.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let name = path
-            .file_name()
-            .ok_or_else(|| Error::Input(format!("{}: not the name of a file", path.display())))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(hidden);
+        let temporary = Temporary::new(path)?;
         let written = (|| {
-            let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary)?);
+            let mut file = BufWriter::with_capacity(1 << 20, &temporary.file);
             self.parts(|part| file.write_all(part))?;
-            file.into_inner()?.sync_all()?;
-            fs::rename(&temporary, path)
+            file.flush()?;
+            temporary.file.sync_all()?;
+            fs::rename(&temporary.path, path)
         })();
         written.map_err(|error| {
             // The first error is the one to tell.
-            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&temporary.path);
             Error::io(path, error)
         })
     }

@@ -4,14 +4,14 @@
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::paths::{DocRepeat, Group, Memory, read_off};
+use super::progress::Progress;
 use super::records::Layout;
 pub use super::records::MAX_DOCS;
 use super::scatter::scatter;
 use super::trie::{MARK_EVERY, Trie};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Largest table of buckets.
 const MAX_TABLE_BITS: u32 = 20;
@@ -54,14 +54,10 @@ pub fn build<S: Symbol>(
     shape: &Shape,
     texts: &Texts<S>,
     table_bits: u32,
-    cancel: &AtomicBool,
+    progress: Progress,
 ) -> Result<Built> {
-    let stop = || match cancel.load(Ordering::Relaxed) {
-        true => Err(Error::Interrupted),
-        false => Ok(()),
-    };
     let layout = Layout::new(shape, texts, table_bits);
-    let (mut records, starts) = scatter(&layout, stop)?;
+    let (mut records, starts) = scatter(&layout, progress)?;
     let mut docs = vec![0u16; records.len()];
     let mut tasks = Vec::new();
     let (mut rest_records, mut rest_docs) = (&mut records[..], &mut docs[..]);
@@ -75,8 +71,12 @@ pub fn build<S: Symbol>(
     let groups: Vec<Group> = tasks
         .into_par_iter()
         .map_init(Memory::default, |memory, (buckets, records, docs)| {
-            stop()?;
-            Ok(read_off(&layout, buckets, &starts, records, docs, memory))
+            progress.check()?;
+            // Postings of all documents, in place of all postings of some documents.
+            let share = texts.len() * docs.len() / starts[starts.len() - 1].max(1) as usize;
+            let group = read_off(&layout, buckets, &starts, records, docs, memory);
+            progress.advance(share)?;
+            Ok(group)
         })
         .collect::<Result<_>>()?;
     drop(records);

@@ -5,6 +5,7 @@ use super::analyzer::Analyzer;
 use super::archive::{Archive, Sections};
 use super::index::Index;
 use super::ngrams::{Shape, Symbol};
+use super::progress::Progress;
 use super::texts::{TextBlock, encode, prepare};
 use super::top_k::Hits;
 use super::weighting::Weighting;
@@ -41,12 +42,12 @@ impl Engine {
         analyzer: Analyzer,
         weighting: Weighting,
         texts: Vec<TextBlock>,
-        cancel: &AtomicBool,
+        progress: Progress,
     ) -> Result<Self> {
         let analyzer = analyzer.validated()?;
         let weighting = weighting.validated()?;
         on_pool(|| {
-            let prepared = prepare(&analyzer, texts);
+            let prepared = prepare(&analyzer, texts, progress)?;
             let alphabet = Alphabet::of(analyzer.unit, &prepared);
             let shape = Shape {
                 bits: alphabet.bits(),
@@ -54,11 +55,11 @@ impl Engine {
                 longest: analyzer.longest,
             };
             let index = if alphabet.unknown() <= u8::MAX.into() {
-                let texts = encode(&alphabet, prepared);
-                AnyIndex::Narrow(Index::fit(shape, weighting, texts, cancel)?)
+                let texts = encode(&alphabet, prepared, progress)?;
+                AnyIndex::Narrow(Index::fit(shape, weighting, texts, progress)?)
             } else {
-                let texts = encode(&alphabet, prepared);
-                AnyIndex::Wide(Index::fit(shape, weighting, texts, cancel)?)
+                let texts = encode(&alphabet, prepared, progress)?;
+                AnyIndex::Wide(Index::fit(shape, weighting, texts, progress)?)
             };
             Ok(Self {
                 analyzer,
@@ -87,15 +88,15 @@ impl Engine {
     }
 
     /// Adds documents; what was learned stays as it is. On failure nothing is added.
-    pub fn add(&mut self, texts: Vec<TextBlock>, cancel: &AtomicBool) -> Result<()> {
+    pub fn add(&mut self, texts: Vec<TextBlock>, progress: Progress) -> Result<()> {
         let Self {
             analyzer,
             alphabet,
             index,
         } = self;
         on_pool(|| {
-            let prepared = prepare(analyzer, texts);
-            with!(index, index => index.add(encode(alphabet, prepared), cancel))
+            let prepared = prepare(analyzer, texts, progress)?;
+            with!(index, index => index.add(encode(alphabet, prepared, progress)?, progress))
         })
     }
 

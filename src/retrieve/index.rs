@@ -3,6 +3,7 @@
 use super::build;
 use super::lookup;
 use super::ngrams::{Shape, Symbol};
+use super::progress::Progress;
 use super::scan::Scanner;
 use super::segment::{Bounds, Model, Segment};
 use super::texts::{Encoded, MAX_SYMBOLS, pack};
@@ -32,7 +33,7 @@ impl<S: Symbol> Index<S> {
         shape: Shape,
         weighting: Weighting,
         blocks: Vec<Encoded<S>>,
-        cancel: &AtomicBool,
+        progress: Progress,
     ) -> Result<Self> {
         let texts = pack(blocks)?;
         let fitted = texts.iter().map(|texts| texts.len() as u64).sum();
@@ -51,13 +52,13 @@ impl<S: Symbol> Index<S> {
         let mut repeats = Vec::with_capacity(texts.len());
         for texts in texts {
             let count = texts.len() as u32;
-            let (segment, repeated) = Segment::build(&shape, texts, table_bits, first, cancel)?;
+            let (segment, repeated) = Segment::build(&shape, texts, table_bits, first, progress)?;
             segments.push(segment);
             repeats.push(repeated);
             first += count;
         }
         let model = Model::new(weighting, fitted, average);
-        let frequencies = vocabulary::of_fitted(&shape, &segments, cancel)?;
+        let frequencies = vocabulary::of_fitted(&shape, &segments, progress)?;
         let bounds = segments
             .par_iter_mut()
             .zip(&frequencies)
@@ -87,7 +88,7 @@ impl<S: Symbol> Index<S> {
 
     /// Adds documents without changing the model: n-grams that no fitted document has count
     /// for nothing.
-    pub fn add(&mut self, blocks: Vec<Encoded<S>>, cancel: &AtomicBool) -> Result<()> {
+    pub fn add(&mut self, blocks: Vec<Encoded<S>>, progress: Progress) -> Result<()> {
         let mut first = self.len();
         let mut added = Vec::new();
         let mut bounds = self.bounds;
@@ -99,7 +100,7 @@ impl<S: Symbol> Index<S> {
             }
             let bits = build::table_bits(&self.shape, build::positions(&self.shape, &texts));
             let (mut segment, repeats) =
-                Segment::build(&self.shape, texts, bits, first as u32, cancel)?;
+                Segment::build(&self.shape, texts, bits, first as u32, progress)?;
             segment.df = None;
             let frequencies = lookup::of_added(&self.shape, &segment, &self.segments);
             bounds = bounds.join(segment.weigh(&self.shape, &self.model, &frequencies, &repeats));

@@ -128,11 +128,17 @@ fn compare(
     added: &[Vec<String>],
     queries: &[String],
 ) {
-    let mut engine = Engine::fit(analyzer.clone(), weighting, blocks(fitted), &go()).unwrap();
+    let mut engine = Engine::fit(
+        analyzer.clone(),
+        weighting,
+        blocks(fitted),
+        Progress::new(&go()),
+    )
+    .unwrap();
     let mut bags: Vec<Bag> = fitted.iter().map(|text| bag(analyzer, text)).collect();
     let oracle = Oracle::fit(weighting, &bags);
     for texts in added {
-        engine.add(blocks(texts), &go()).unwrap();
+        engine.add(blocks(texts), Progress::new(&go())).unwrap();
         bags.extend(texts.iter().map(|text| bag(analyzer, text)));
     }
     let archive = Archive::from_bytes(engine.sections(serde_json::Value::Null).to_bytes()).unwrap();
@@ -315,7 +321,15 @@ fn several_segments_and_any_number_of_threads_give_the_same_answers() {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            let fit = || Engine::fit(analyzer.clone(), weighting, blocks(&texts), &go()).unwrap();
+            let fit = || {
+                Engine::fit(
+                    analyzer.clone(),
+                    weighting,
+                    blocks(&texts),
+                    Progress::new(&go()),
+                )
+                .unwrap()
+            };
             let engine = pool.install(fit);
             assert_eq!(engine.segments(), 2);
             engine.search(&queries, 50, None, &go()).unwrap()

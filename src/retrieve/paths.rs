@@ -192,9 +192,11 @@ fn repeats(again: &mut [u64], scratch: &mut Vec<u64>) -> Vec<DocRepeat> {
 #[cfg(test)]
 mod tests {
     use super::super::ngrams::{Shape, Texts};
+    use super::super::progress::Progress;
     use super::super::scatter::scatter;
     use super::*;
     use std::collections::HashMap;
+    use std::sync::atomic::AtomicBool;
 
     #[test]
     fn finds_the_ngrams_and_repeats_that_counting_finds() {
@@ -248,7 +250,8 @@ mod tests {
                 }
 
                 let layout = Layout::new(&shape, &texts, table_bits);
-                let (mut records, starts) = scatter(&layout, || Ok(())).unwrap();
+                let go = AtomicBool::new(false);
+                let (mut records, starts) = scatter(&layout, Progress::new(&go)).unwrap();
                 let mut docs = vec![0; records.len()];
                 let mut memory = Memory::default();
                 let all = 0..starts.len() - 1;

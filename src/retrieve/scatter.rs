@@ -1,6 +1,7 @@
 //! All positions of a segment, by bucket: a counting sort.
 
 use super::ngrams::Symbol;
+use super::progress::Progress;
 use super::records::{Layout, Record};
 use super::scratch::Scratch;
 use crate::error::Result;
@@ -9,6 +10,8 @@ use std::ops::Range;
 
 /// Largest number of parts that are counted apart: each has a table of its own.
 const MAX_PARTS: usize = 16;
+/// Documents between two looks at the progress.
+const TICK: usize = 256;
 
 /// A pointer into the records that threads write to at places of their own.
 #[derive(Clone, Copy)]
@@ -27,10 +30,7 @@ impl Scattered {
 }
 
 /// Records of all positions by bucket, then document, then offset, and where each bucket starts.
-pub fn scatter<S: Symbol>(
-    layout: &Layout<S>,
-    stop: impl Fn() -> Result<()> + Sync,
-) -> Result<(Scratch, Vec<u32>)> {
+pub fn scatter<S: Symbol>(layout: &Layout<S>, progress: Progress) -> Result<(Scratch, Vec<u32>)> {
     let buckets = 1 << layout.table_bits;
     let parts = parts(layout);
     let mut cursors: Vec<Vec<u32>> = parts
@@ -41,8 +41,8 @@ pub fn scatter<S: Symbol>(
                 layout.shape.for_each_key(layout.texts.get(doc), |_, key| {
                     counts[layout.bucket(key)] += 1;
                 });
-                if doc % 256 == 0 {
-                    stop()?;
+                if doc % TICK == 0 {
+                    progress.advance(TICK)?;
                 }
             }
             Ok(counts)
@@ -74,8 +74,8 @@ pub fn scatter<S: Symbol>(
                     unsafe { target.write(*place, layout.record(key, doc, offset)) };
                     *place += 1;
                 });
-                if doc % 256 == 0 {
-                    stop()?;
+                if doc % TICK == 0 {
+                    progress.advance(TICK)?;
                 }
             }
             Ok(())

@@ -6,6 +6,7 @@ use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
 use super::paths::DocRepeat;
+use super::progress::Progress;
 use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
@@ -138,9 +139,9 @@ impl<S: Symbol> Segment<S> {
         texts: Texts<S>,
         table_bits: u32,
         first: u32,
-        cancel: &AtomicBool,
+        progress: Progress,
     ) -> Result<(Self, Vec<DocRepeat>)> {
-        let built = build::build(shape, &texts, table_bits, cancel)?;
+        let built = build::build(shape, &texts, table_bits, progress)?;
         let segment = Self {
             trie: built.trie,
             docs: built.docs.into(),
@@ -207,7 +208,8 @@ impl<S: Symbol> Segment<S> {
         };
         let table_bits = build::table_bits(shape, build::positions(shape, &texts));
         let go = AtomicBool::new(false);
-        let (mut merged, repeats) = Self::build(shape, texts, table_bits, a.first, &go)?;
+        let (mut merged, repeats) =
+            Self::build(shape, texts, table_bits, a.first, Progress::new(&go))?;
         merged.df = None;
         merged.factors = [&a.factors[..], &b.factors].concat();
         if weighting != Weighting::TfIdf {

@@ -3,6 +3,7 @@
 use super::alphabet::Alphabet;
 use super::analyzer::Analyzer;
 use super::ngrams::{Symbol, Texts};
+use super::progress::Progress;
 use super::records::{MAX_DOCS, MAX_LENGTH};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -80,14 +81,29 @@ pub struct Encoded<S> {
 }
 
 /// Texts without what the analyzer drops.
-pub fn prepare(analyzer: &Analyzer, blocks: Vec<TextBlock>) -> Vec<TextBlock> {
-    let prepare = |block: TextBlock| block.prepared(analyzer);
+pub fn prepare(
+    analyzer: &Analyzer,
+    blocks: Vec<TextBlock>,
+    progress: Progress,
+) -> Result<Vec<TextBlock>> {
+    let prepare = |block: TextBlock| {
+        let prepared = block.prepared(analyzer);
+        progress.advance(prepared.ends.len())?;
+        Ok(prepared)
+    };
     blocks.into_par_iter().map(prepare).collect()
 }
 
 /// Prepared texts as symbols.
-pub fn encode<S: Symbol>(alphabet: &Alphabet, blocks: Vec<TextBlock>) -> Vec<Encoded<S>> {
-    let encode = |block: TextBlock| alphabet.encode_block(&block);
+pub fn encode<S: Symbol>(
+    alphabet: &Alphabet,
+    blocks: Vec<TextBlock>,
+    progress: Progress,
+) -> Result<Vec<Encoded<S>>> {
+    let encode = |block: TextBlock| {
+        progress.check()?;
+        Ok(alphabet.encode_block(&block))
+    };
     blocks.into_par_iter().map(encode).collect()
 }
 

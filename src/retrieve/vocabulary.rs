@@ -2,10 +2,10 @@
 
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, shared_prefix};
+use super::progress::Progress;
 use super::segment::Segment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tasks for the thread pool.
 const TASKS: usize = 64;
@@ -15,7 +15,7 @@ const TASKS: usize = 64;
 pub fn of_fitted<S: Symbol>(
     shape: &Shape,
     segments: &[Segment<S>],
-    cancel: &AtomicBool,
+    progress: Progress,
 ) -> Result<Vec<Counts>> {
     let Some(first) = segments.first() else {
         return Ok(Vec::new());
@@ -31,10 +31,8 @@ pub fn of_fitted<S: Symbol>(
             for bucket in buckets * task / TASKS..buckets * (task + 1) / TASKS {
                 merge.bucket(bucket);
             }
-            match cancel.load(Ordering::Relaxed) {
-                true => Err(Error::Interrupted),
-                false => Ok(merge.totals),
-            }
+            progress.check()?;
+            Ok(merge.totals)
         })
         .collect::<Result<_>>()?;
     Ok((0..segments.len())

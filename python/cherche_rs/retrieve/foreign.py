@@ -40,6 +40,10 @@ class VectorizerBackend:
         self.index = SparseIndex(matrix.shape[1])
         self.index.add(starts, columns, values.astype(np.float32, copy=False))
 
+    def __len__(self) -> int:
+        """Return the number of documents ever added."""
+        return len(self.index)
+
     def add(self, texts: list[str]) -> None:
         """Add documents after the last one."""
         starts, columns, values = _rows(self.vectorizer.transform(texts))

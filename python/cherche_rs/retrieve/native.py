@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,16 @@ class NativeBackend:
         self.dtype = dtype
 
     @classmethod
-    def fit(cls, vectorizer: TfidfVectorizer, texts: list[str]) -> NativeBackend:
-        """Index ``texts``, cut and weighted as the ``vectorizer`` says."""
+    def fit(
+        cls,
+        vectorizer: TfidfVectorizer,
+        texts: list[str],
+        progress: Callable[[int], object] | None = None,
+    ) -> NativeBackend:
+        """Index ``texts``, cut and weighted as the ``vectorizer`` says.
+
+        ``progress`` is called with the number of texts done, several times a second.
+        """
         shortest, longest = vectorizer.ngram_range
         words = vectorizer.stop_words
         if isinstance(words, str):
@@ -41,6 +49,7 @@ class NativeBackend:
                 if isinstance(vectorizer, BM25Vectorizer)
                 else None
             ),
+            progress=progress,
         )
         return cls(index, cls.dtype_of(vectorizer))
 
@@ -60,6 +69,10 @@ class NativeBackend:
     def save(self, path: str | os.PathLike[str], extra: str) -> None:
         """Write the index and a text to a file."""
         self.index.save(path, extra)
+
+    def __len__(self) -> int:
+        """Return the number of documents ever added."""
+        return len(self.index)
 
     def add(self, texts: list[str]) -> None:
         """Add documents after the last one."""

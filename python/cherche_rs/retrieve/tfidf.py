@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from .._core import answers
 from .._documents import Answer, Document, Query, positive, text_of, texts_of
+from .._progress import late_counter
 from ..sparse import BM25Vectorizer, TfidfVectorizer
 from ..utils import yield_batch
 from .base import Retriever
@@ -46,6 +47,8 @@ class TfIdf(Retriever):
         Number of queries to answer between two steps of the progress bar.
     fit
         Fit the vectorizer; otherwise it must be fitted already.
+    tqdm_bar
+        Show a progress bar if building the index takes longer than a second.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class TfIdf(Retriever):
         k: int | None = None,
         batch_size: int = 1024,
         fit: bool = True,
+        tqdm_bar: bool = True,
     ) -> None:
         super().__init__(key=key, on=on, k=k, batch_size=batch_size)
         if documents is None:
@@ -89,7 +93,9 @@ class TfIdf(Retriever):
         if not isinstance(self.tfidf, TfidfVectorizer):
             self._backend = VectorizerBackend(self.tfidf, texts, fit)
         elif fit:
-            self._backend = NativeBackend.fit(self.tfidf, texts)
+            desc = f"{type(self).__name__} index"
+            with late_counter(len(texts), desc, tqdm_bar) as progress:
+                self._backend = NativeBackend.fit(self.tfidf, texts, progress)
         else:
             raise ValueError("fit=False needs a vectorizer that is fitted already, as tfidf")
         if k is None:
@@ -141,7 +147,7 @@ class TfIdf(Retriever):
 
         Returns
         -------
-        The retriever itself.
+        The retriever itself. After an error or Ctrl-C it has whole batches, the first ones.
         """
         desc = f"Adding documents to {type(self).__name__} retriever"
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
@@ -150,10 +156,18 @@ class TfIdf(Retriever):
             keys = list(compress(keys, new))
             if not keys:
                 continue
-            self._backend.add(texts_of(list(compress(batch, new)), self.on))
+            texts = texts_of(list(compress(batch, new)), self.on)
+            before = len(self._backend)
             self._keys.extend(keys)
-            self._known.update(keys)
-            self._numbers = None
+            try:
+                self._backend.add(texts)
+            finally:
+                # The backend has all of the batch or, after an error or Ctrl-C, nothing.
+                if len(self._backend) == before:
+                    del self._keys[before:]
+                else:
+                    self._known.update(keys)
+                    self._numbers = None
         return self
 
     def remove(self: Self, keys: Collection[Hashable]) -> Self:
@@ -381,6 +395,8 @@ class BM25(TfIdf):
         Number of queries to answer between two steps of the progress bar.
     fit
         Fit the vectorizer; otherwise it must be fitted already.
+    tqdm_bar
+        Show a progress bar if building the index takes longer than a second.
 
     References
     ----------
@@ -396,6 +412,7 @@ class BM25(TfIdf):
         k: int | None = None,
         batch_size: int = 1024,
         fit: bool = True,
+        tqdm_bar: bool = True,
     ) -> None:
         super().__init__(
             key=key,
@@ -405,6 +422,7 @@ class BM25(TfIdf):
             k=k,
             batch_size=batch_size,
             fit=fit,
+            tqdm_bar=tqdm_bar,
         )
 
     @staticmethod
