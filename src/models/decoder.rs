@@ -126,15 +126,16 @@ impl DecoderConfig {
         Rope::new(&parameters, self.head_dim(), scope.weights())
     }
 
-    fn layer(&self, scope: &Scope<'_>) -> Result<PreNorm> {
+    fn layer(&self, scope: &Scope<'_>, fine: bool) -> Result<PreNorm> {
         let (width, inner, head_dim) = (self.hidden_size, self.intermediate_size, self.head_dim());
         let q_width = self.num_attention_heads as i64 * head_dim;
         let kv_width = self.kv_heads() as i64 * head_dim;
         let attention = scope.at("self_attn");
-        let mlp = scope.at("mlp");
-        let linear = |name: &str, outputs| {
+        let rest = scope.fine_if(fine);
+        let mlp = rest.at("mlp");
+        let linear = |scope: &Scope<'_>, name: &str, outputs| {
             Linear::load_with(
-                &attention.at(name),
+                &scope.at(name),
                 width,
                 outputs,
                 self.attention_bias || self.kind == Kind::Qwen2,
@@ -143,9 +144,9 @@ impl DecoderConfig {
         let head_norm = |name: &str| self.norm(&attention.at(name), head_dim);
         Ok(PreNorm {
             attention_norm: Some(self.norm(&scope.at("input_layernorm"), width)?),
-            query: linear("q_proj", q_width)?,
-            key: linear("k_proj", kv_width)?,
-            value: linear("v_proj", kv_width)?,
+            query: linear(&attention.fine_if(fine), "q_proj", q_width)?,
+            key: linear(&attention, "k_proj", kv_width)?,
+            value: linear(&attention, "v_proj", kv_width)?,
             head_norms: (self.kind == Kind::Qwen3)
                 .then(|| Ok::<_, Error>((head_norm("q_norm")?, head_norm("k_norm")?)))
                 .transpose()?,
@@ -161,7 +162,7 @@ impl DecoderConfig {
                 },
                 scope.weights(),
             ),
-            attention_out: Linear::load(&attention.at("o_proj"), q_width, width)?,
+            attention_out: Linear::load(&rest.at("self_attn.o_proj"), q_width, width)?,
             feed_forward_norm: self.norm(&scope.at("post_attention_layernorm"), width)?,
             gate: Linear::load(&mlp.at("gate_proj"), width, inner)?,
             activation: self.activation()?,
@@ -182,7 +183,7 @@ impl Architecture for DecoderConfig {
         "model"
     }
 
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>> {
+    fn body(&self, encoder: &Scope<'_>, fine_end: bool) -> Result<Box<dyn Body>> {
         self.check()?;
         let width = self.hidden_size;
         let widths = 2 * (self.num_attention_heads + self.kv_heads()) as i64 * self.head_dim();
@@ -207,7 +208,10 @@ impl Architecture for DecoderConfig {
             scale: (self.kind == Kind::Gemma).then(|| (width as f64).sqrt()),
             stack: PreNormStack {
                 layers: (0..self.num_hidden_layers)
-                    .map(|i| self.layer(&encoder.at(format!("layers.{i}"))))
+                    .map(|i| {
+                        let fine = fine_end && i + 1 == self.num_hidden_layers;
+                        self.layer(&encoder.at(format!("layers.{i}")), fine)
+                    })
                     .collect::<Result<_>>()?,
                 ropes: vec![self.rope(encoder)?],
                 final_norm: self.norm(&encoder.at("norm"), width)?,
@@ -216,7 +220,7 @@ impl Architecture for DecoderConfig {
     }
 
     fn head(&self, root: &Scope<'_>, _: &Scope<'_>, labels: usize) -> Result<Head> {
-        let score = Linear::load_with(&root.at("score"), self.hidden_size, labels as i64, false)?;
+        let score = Linear::load_float(&root.at("score"), self.hidden_size, labels as i64, false)?;
         let pool = Pool::Last {
             padding: self.pad_token_id,
         };

@@ -74,6 +74,11 @@ impl Head {
         self.labels
     }
 
+    /// Whether the head reads one row per sequence rather than all.
+    pub fn reads_rows(&self) -> bool {
+        self.pool != Pool::Mean
+    }
+
     /// The rows of a batch that the head needs.
     pub fn wanted(&self, batch: &Packed) -> Wanted {
         match self.pool {

@@ -37,7 +37,9 @@ pub trait Architecture {
     /// What the names of the encoder's tensors start with in a checkpoint that has a head.
     fn prefix(&self) -> &'static str;
 
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>>;
+    /// The encoder. `fine_end`: of the last layer only the rows a head reads are computed, so that whatever
+    /// works on these alone stays in floating point ([`Scope::fine_if`]).
+    fn body(&self, encoder: &Scope<'_>, fine_end: bool) -> Result<Box<dyn Body>>;
 
     /// The head of the family's `…ForSequenceClassification`. `root` is the checkpoint, `encoder` the encoder's
     /// names in it.
@@ -111,7 +113,7 @@ impl Model {
                 chain_head(modules, &root)?
             }
         };
-        let body = family.body(&encoder)?;
+        let body = family.body(&encoder, head.reads_rows())?;
         // Buffers that older releases of transformers saved next to the weights.
         weights.check_all_taken(&[
             "position_ids",

@@ -126,15 +126,17 @@ impl ModernBertConfig {
         kind: usize,
         head_dim: i64,
         scope: &Scope<'_>,
+        fine: bool,
     ) -> Result<PreNorm> {
         let (width, inner) = (self.hidden_size, self.intermediate_size);
         let norm = |name: &str| Norm::layer(&scope.at(name), width, self.norm_eps);
         let qkv = scope.at("attn.Wqkv");
-        let gated = scope.at("mlp.Wi");
+        let rest = scope.fine_if(fine);
+        let gated = rest.at("mlp.Wi");
         Ok(PreNorm {
             // The embeddings are normed already.
             attention_norm: (number > 0).then(|| norm("attn_norm")).transpose()?,
-            query: Linear::load_part(&qkv, width, width, (0, 3))?,
+            query: Linear::load_part(&qkv.fine_if(fine), width, width, (0, 3))?,
             key: Linear::load_part(&qkv, width, width, (1, 3))?,
             value: Linear::load_part(&qkv, width, width, (2, 3))?,
             head_norms: None,
@@ -150,12 +152,12 @@ impl ModernBertConfig {
                 },
                 scope.weights(),
             ),
-            attention_out: Linear::load(&scope.at("attn.Wo"), width, width)?,
+            attention_out: Linear::load(&rest.at("attn.Wo"), width, width)?,
             feed_forward_norm: norm("mlp_norm")?,
             gate: Linear::load_part(&gated, width, inner, (0, 2))?,
             activation: Activation::parse(&self.hidden_activation)?,
             up: Linear::load_part(&gated, width, inner, (1, 2))?,
-            down: Linear::load(&scope.at("mlp.Wo"), inner, width)?,
+            down: Linear::load(&rest.at("mlp.Wo"), inner, width)?,
             rope: kind,
         })
     }
@@ -166,7 +168,7 @@ impl Architecture for ModernBertConfig {
         "model"
     }
 
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>> {
+    fn body(&self, encoder: &Scope<'_>, fine_end: bool) -> Result<Box<dyn Body>> {
         let (width, heads) = (self.hidden_size, self.num_attention_heads as i64);
         if heads == 0 || width % heads != 0 {
             return Err(Error::Config(format!(
@@ -189,7 +191,9 @@ impl Architecture for ModernBertConfig {
             stack: PreNormStack {
                 layers: layers
                     .map(|(i, kind)| {
-                        self.layer(i, kind, head_dim, &encoder.at(format!("layers.{i}")))
+                        let fine = fine_end && i + 1 == self.num_hidden_layers;
+                        let scope = encoder.at(format!("layers.{i}"));
+                        self.layer(i, kind, head_dim, &scope, fine)
                     })
                     .collect::<Result<_>>()?,
                 ropes: self.ropes(head_dim, encoder)?,
@@ -210,7 +214,7 @@ impl Architecture for ModernBertConfig {
             }
         };
         let classifier = root.at("classifier");
-        let out = Linear::load_with(&classifier, width, labels as i64, true)?;
+        let out = Linear::load_float(&classifier, width, labels as i64, true)?;
         let activation = Activation::parse(&self.classifier_activation)?;
         let steps = vec![
             Step::dense(&root.at("head.dense"), width, width, activation)?,

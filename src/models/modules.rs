@@ -148,7 +148,7 @@ pub fn chain_head(modules: &[Module], root: &Scope<'_>) -> Result<Head> {
                 }
                 let activation = activation(config.activation_function.as_deref())?;
                 let scope = scope.at("linear");
-                let linear = Linear::load_with(
+                let linear = Linear::load_float(
                     &scope,
                     config.in_features,
                     config.out_features,

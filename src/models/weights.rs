@@ -33,6 +33,8 @@ pub struct Weights {
 pub struct Scope<'a> {
     weights: &'a Weights,
     prefix: String,
+    /// Dense layers are to stay in floating point.
+    fine: bool,
 }
 
 impl Weights {
@@ -86,9 +88,10 @@ impl Weights {
         }
     }
 
-    /// Dense layers of the encoder are to run in 8-bit integers.
-    pub fn int8(&self) -> bool {
-        self.compute.int8
+    /// The size of all tensors as the checkpoint stores them.
+    pub fn bytes(&self) -> usize {
+        let size = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+        self.tensors.values().map(size).sum()
     }
 
     pub fn native_kernels(&self) -> bool {
@@ -99,6 +102,7 @@ impl Weights {
         Scope {
             weights: self,
             prefix: String::new(),
+            fine: false,
         }
     }
 
@@ -166,7 +170,22 @@ impl<'a> Scope<'a> {
         Scope {
             weights: self.weights,
             prefix: self.full(name.as_ref()),
+            fine: self.fine,
         }
+    }
+
+    /// The same names, if `fine` for layers that stay in floating point: those that work on a few rows only,
+    /// where 8 bits would cost accuracy and save nothing.
+    pub fn fine_if(&self, fine: bool) -> Scope<'a> {
+        Scope {
+            fine: self.fine || fine,
+            ..self.clone()
+        }
+    }
+
+    /// Whether dense layers run in 8-bit integers.
+    pub fn int8(&self) -> bool {
+        self.weights.compute.int8 && !self.fine
     }
 
     fn full(&self, name: &str) -> String {

@@ -9,6 +9,22 @@ const TOKENS: usize = 1024;
 /// Multiplications in the dense layers a batch may cost: about half a second of one core.
 const WORK: usize = 25_000_000_000;
 
+/// Multiplications in the dense layers that are worth a thread of their own inside a batch: about 10 ms. With
+/// less, threads wait for each other longer than they help, most of all where other programs run too.
+const SHARE: usize = 500_000_000;
+
+/// Threads inside each of these batches, where there are fewer batches than workers.
+pub fn threads_inside(
+    batches: &[Range<usize>],
+    tokens: usize,
+    weights_per_token: usize,
+    workers: usize,
+) -> usize {
+    let batches = batches.len().max(1);
+    let worthwhile = tokens * weights_per_token / batches / SHARE;
+    (workers / batches).min(worthwhile).max(1)
+}
+
 /// Order that puts pairs of similar length side by side, longest first so that the last batches to finish are
 /// short. Equal lengths keep their order.
 pub fn longest_first(lengths: &[usize]) -> Vec<usize> {
@@ -64,6 +80,16 @@ mod tests {
             let tokens: usize = order[batch.clone()].iter().map(|&i| lengths[i]).sum();
             assert!(tokens < 2 * TOKENS);
         }
+    }
+
+    #[test]
+    fn threads_inside_a_batch_need_enough_to_do() {
+        let one = [0..1];
+        assert_eq!(threads_inside(&one, 80, 10_000_000, 16), 1);
+        assert_eq!(threads_inside(&one, 512, 10_000_000, 16), 10);
+        assert_eq!(threads_inside(&one, 512, 85_000_000, 16), 16);
+        assert_eq!(threads_inside(&[0..1, 1..2], 1024, 85_000_000, 16), 8);
+        assert_eq!(threads_inside(&[], 0, 85_000_000, 16), 1);
     }
 
     #[test]

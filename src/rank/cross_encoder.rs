@@ -22,6 +22,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tch::{Device, Kind, Tensor};
 
+/// Bytes of weights from which on all threads pack them.
+const LARGE: usize = 256 << 20;
+
 /// A cross-encoder ready to score. Read-only: many threads may use one.
 pub struct CrossEncoder {
     model: Model,
@@ -60,16 +63,16 @@ impl CrossEncoder {
     ) -> Result<Self> {
         let files = ModelDirectory::read(directory)?;
         let overrides = files.settings.tokenizer_overrides(tokenizer_overrides)?;
-        let mut tokenizer =
-            PairTokenizer::from_directory(&files.transformer, overrides.as_deref())?;
-        let chat = if files.settings.takes_messages() {
-            Chat::read(&files.transformer, &files.settings)?
-        } else {
-            None
+        let read_texts = || -> Result<(PairTokenizer, Option<Chat>)> {
+            let tokenizer =
+                PairTokenizer::from_directory(&files.transformer, overrides.as_deref())?;
+            if files.settings.takes_messages()
+                && let Some(chat) = Chat::read(&files.transformer, &files.settings)?
+            {
+                return Ok((tokenizer.without_specials(), Some(chat)));
+            }
+            Ok((tokenizer, None))
         };
-        if chat.is_some() {
-            tokenizer = tokenizer.without_specials();
-        }
         let given = given.unwrap_or_else(|| (HashMap::new(), Arc::new(())));
         let weights = Weights::map(
             &files.weight_files(given.0.keys())?,
@@ -77,13 +80,22 @@ impl CrossEncoder {
             compute.clone(),
         )?
         .with(given.0, given.1);
-        let recipe = match files.recipe {
-            Some(recipe) => recipe,
-            None => tokenizer.yes_no()?,
+        let pool = pool::pool()?;
+        let (texts, model) = match &files.recipe {
+            // The tokenizer is read while the weights are packed.
+            Some(recipe) => {
+                pool.install(|| rayon::join(read_texts, || build(&files.config, recipe, weights)))
+            }
+            None => {
+                let texts = read_texts()?;
+                let recipe = texts.0.yes_no()?;
+                let model = pool.install(|| build(&files.config, &recipe, weights));
+                (Ok(texts), model)
+            }
         };
-        let mut model = Self::new(&files.config, &recipe, tokenizer, weights, compute)?;
-        model.chat = chat;
-        Ok(model)
+        let (tokenizer, chat) = texts?;
+        let (model, weights) = model?;
+        Ok(Self::new(model, weights, tokenizer, chat, compute))
     }
 
     /// Uses the tensors of a model that is already in memory.
@@ -101,27 +113,26 @@ impl CrossEncoder {
         let tokenizer_config = TokenizerConfig::parse(tokenizer_config, None, origin)?;
         let tokenizer = PairTokenizer::from_json(tokenizer, &tokenizer_config, origin)?;
         let weights = Weights::borrow(tensors, owner, origin.to_owned(), compute.clone());
-        Self::new(&config, &Recipe::Classifier, tokenizer, weights, compute)
+        let (model, weights) =
+            pool::pool()?.install(|| build(&config, &Recipe::Classifier, weights))?;
+        Ok(Self::new(model, weights, tokenizer, None, compute))
     }
 
     fn new(
-        config: &Config,
-        recipe: &Recipe,
-        tokenizer: PairTokenizer,
+        model: Model,
         weights: Weights,
+        tokenizer: PairTokenizer,
+        chat: Option<Chat>,
         compute: Compute,
-    ) -> Result<Self> {
-        let _no_grad = tch::no_grad_guard();
-        let model = Model::load(config, recipe, &weights)?;
-        let facts = model.facts();
-        Ok(CrossEncoder {
+    ) -> Self {
+        CrossEncoder {
+            facts: model.facts(),
             model,
             tokenizer,
-            chat: None,
+            chat,
             weights: Mutex::new(weights),
-            facts,
             compute,
-        })
+        }
     }
 
     /// Number of logits per pair.
@@ -230,7 +241,10 @@ impl CrossEncoder {
             );
             Ok(logits)
         };
-        let results = self.run_batches(&batches, workers, &run)?;
+        let tokens = lengths.iter().sum();
+        let threads =
+            batch::threads_inside(&batches, tokens, self.facts.weights_per_token, workers);
+        let results = run_batches(&batches, workers, &|range| run(range, threads))?;
 
         let labels = self.labels();
         let mut scored = vec![0f32; plan.sequences.len() * labels];
@@ -272,44 +286,6 @@ impl CrossEncoder {
         batch
     }
 
-    /// Runs every batch: on the CPU one batch per thread at a time, each with one thread inside libtorch, which
-    /// beats one batch at a time on all threads since nothing waits between operators.
-    fn run_batches(
-        &self,
-        batches: &[std::ops::Range<usize>],
-        workers: usize,
-        run: &(impl Fn(&std::ops::Range<usize>, usize) -> Result<Vec<f32>> + Sync),
-    ) -> Result<Vec<Vec<f32>>> {
-        if workers <= 1 || batches.is_empty() {
-            return batches.iter().map(|range| run(range, workers)).collect();
-        }
-        let threads = (workers / batches.len()).max(1);
-        let next = AtomicUsize::new(0);
-        let failed = AtomicBool::new(false);
-        let shares = pool::pool()?.broadcast(|_| {
-            let mut mine = Vec::new();
-            while !failed.load(Ordering::Relaxed) {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(range) = batches.get(at) else { break };
-                match run(range, threads) {
-                    Ok(logits) => mine.push((at, logits)),
-                    Err(error) => {
-                        failed.store(true, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                }
-            }
-            Ok(mine)
-        });
-        let mut results = vec![Vec::new(); batches.len()];
-        for share in shares {
-            for (at, logits) in share? {
-                results[at] = logits;
-            }
-        }
-        Ok(results)
-    }
-
     fn forward(&self, batch: &Packed, threads: usize, cancel: &AtomicBool) -> Result<Vec<f32>> {
         if self.compute.device == Device::Cpu {
             ensure_threads(threads);
@@ -344,6 +320,52 @@ impl CrossEncoder {
             ),
         }
     }
+}
+
+/// Runs every batch: on the CPU one batch per thread at a time, each with one thread inside libtorch, which
+/// beats one batch at a time on all threads since nothing waits between operators.
+fn run_batches(
+    batches: &[std::ops::Range<usize>],
+    workers: usize,
+    run: &(impl Fn(&std::ops::Range<usize>) -> Result<Vec<f32>> + Sync),
+) -> Result<Vec<Vec<f32>>> {
+    if workers <= 1 || batches.is_empty() {
+        return batches.iter().map(run).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let shares = pool::pool()?.broadcast(|_| {
+        let mut mine = Vec::new();
+        while !failed.load(Ordering::Relaxed) {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(range) = batches.get(at) else { break };
+            match run(range) {
+                Ok(logits) => mine.push((at, logits)),
+                Err(error) => {
+                    failed.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(mine)
+    });
+    let mut results = vec![Vec::new(); batches.len()];
+    for share in shares {
+        for (at, logits) in share? {
+            results[at] = logits;
+        }
+    }
+    Ok(results)
+}
+
+/// Makes a model of its weights, on a worker of the pool.
+fn build(config: &Config, recipe: &Recipe, weights: Weights) -> Result<(Model, Weights)> {
+    // Packing a small model takes less time than waking threads for it.
+    let alone = weights.bytes() < LARGE;
+    ensure_threads(if alone { 1 } else { pool::threads() });
+    let _no_grad = tch::no_grad_guard();
+    let model = Model::load(config, recipe, &weights)?;
+    Ok((model, weights))
 }
 
 /// Sets the threads libtorch uses on this worker, once per change.

@@ -239,8 +239,8 @@ impl Architecture for BertConfig {
         }
     }
 
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>> {
-        Ok(Box::new(Bert::load(self.plan()?, encoder)?))
+    fn body(&self, encoder: &Scope<'_>, fine_end: bool) -> Result<Box<dyn Body>> {
+        Ok(Box::new(Bert::load(self.plan()?, encoder, fine_end)?))
     }
 
     fn head(&self, root: &Scope<'_>, encoder: &Scope<'_>, labels: usize) -> Result<Head> {
@@ -298,7 +298,7 @@ impl Architecture for DistilBertConfig {
         "distilbert"
     }
 
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>> {
+    fn body(&self, encoder: &Scope<'_>, fine_end: bool) -> Result<Box<dyn Body>> {
         let (layers, order) = numbered("transformer.layer", self.n_layers);
         let plan = Plan {
             names: DISTILBERT,
@@ -318,7 +318,7 @@ impl Architecture for DistilBertConfig {
             distance_buckets: None,
             eps: 1e-12,
         };
-        Ok(Box::new(Bert::load(plan, encoder)?))
+        Ok(Box::new(Bert::load(plan, encoder, fine_end)?))
     }
 
     fn head(&self, root: &Scope<'_>, _: &Scope<'_>, labels: usize) -> Result<Head> {

@@ -33,7 +33,7 @@ struct Layer {
 }
 
 impl Bert {
-    pub fn load(plan: Plan, scope: &Scope<'_>) -> Result<Self> {
+    pub fn load(plan: Plan, scope: &Scope<'_>, fine_end: bool) -> Result<Self> {
         if plan.heads == 0 || plan.width % plan.heads as i64 != 0 {
             return Err(Error::Config(format!(
                 "config.json: {} attention heads do not divide a hidden size of {}",
@@ -66,8 +66,13 @@ impl Bert {
                     DistanceBias::mpnet(&table, plan.positions as usize)
                 })
                 .transpose()?,
-            layers: (plan.layers.iter())
-                .map(|name| Layer::load(&plan, &scope.at(name)))
+            layers: (plan.layers.iter().enumerate())
+                .map(|(i, name)| {
+                    // A layer that is applied more than once also works on all rows.
+                    let at_end = plan.order.last() == Some(&i);
+                    let once = plan.order.iter().filter(|&&layer| layer == i).count() == 1;
+                    Layer::load(&plan, &scope.at(name), fine_end && at_end && once)
+                })
                 .collect::<Result<_>>()?,
             plan,
         })
@@ -143,14 +148,16 @@ impl Body for Bert {
 }
 
 impl Layer {
-    fn load(plan: &Plan, scope: &Scope<'_>) -> Result<Self> {
+    fn load(plan: &Plan, scope: &Scope<'_>, fine: bool) -> Result<Self> {
         let names = &plan.names;
-        let linear = |name: &str| Linear::load_with(&scope.at(name), plan.width, plan.width, true);
+        let linear = |scope: &Scope<'_>, name: &str| {
+            Linear::load_with(&scope.at(name), plan.width, plan.width, true)
+        };
         let head_dim = plan.width as usize / plan.heads;
         Ok(Layer {
-            query: linear(names.query)?,
-            key: linear(names.key)?,
-            value: linear(names.value)?,
+            query: linear(&scope.fine_if(fine), names.query)?,
+            key: linear(scope, names.key)?,
+            value: linear(scope, names.value)?,
             attention: Attention::new(
                 Geometry {
                     heads: plan.heads,
@@ -163,7 +170,7 @@ impl Layer {
                 scope.weights(),
             ),
             rest: PostNorm::load(
-                scope,
+                &scope.fine_if(fine),
                 &names.rest,
                 plan.width,
                 plan.inner_width,

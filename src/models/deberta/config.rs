@@ -140,9 +140,9 @@ impl Architecture for DebertaConfig {
         "deberta"
     }
 
-    fn body(&self, encoder: &Scope<'_>) -> Result<Box<dyn Body>> {
+    fn body(&self, encoder: &Scope<'_>, fine_end: bool) -> Result<Box<dyn Body>> {
         self.check()?;
-        Ok(Box::new(Deberta::load(self, encoder)?))
+        Ok(Box::new(Deberta::load(self, encoder, fine_end)?))
     }
 
     fn head(&self, root: &Scope<'_>, _: &Scope<'_>, labels: usize) -> Result<Head> {

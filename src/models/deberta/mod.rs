@@ -31,7 +31,7 @@ struct Deberta {
 }
 
 impl Deberta {
-    fn load(config: &DebertaConfig, scope: &Scope<'_>) -> Result<Self> {
+    fn load(config: &DebertaConfig, scope: &Scope<'_>, fine_end: bool) -> Result<Self> {
         let width = config.width();
         let embedding_width = config.embedding_size.unwrap_or(width);
         let embeddings = scope.at("embeddings");
@@ -80,7 +80,11 @@ impl Deberta {
                 .then(|| Convolution::load(config, &encoder.at("conv")))
                 .transpose()?,
             layers: (0..count)
-                .map(|i| Layer::load(config, &encoder.at(format!("layer.{i}")), rows.as_ref()))
+                .map(|i| {
+                    let fine = fine_end && i + 1 == count;
+                    let scope = encoder.at(format!("layer.{i}"));
+                    Layer::load(config, &scope, rows.as_ref(), fine)
+                })
                 .collect::<Result<_>>()?,
         })
     }
@@ -169,19 +173,26 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(config: &DebertaConfig, scope: &Scope<'_>, rows: Option<&Tensor>) -> Result<Self> {
+    fn load(
+        config: &DebertaConfig,
+        scope: &Scope<'_>,
+        rows: Option<&Tensor>,
+        fine: bool,
+    ) -> Result<Self> {
         let (width, heads) = (config.width(), config.heads());
         let head_dim = width / heads;
         let scale = 1.0 / ((head_dim as usize * config.scale_factor()) as f32).sqrt();
         let attention = scope.at("attention.self");
-        let linear = |name: &str, bias| Linear::load_with(&attention.at(name), width, width, bias);
+        let linear = |scope: &Scope<'_>, name: &str, bias| {
+            Linear::load_with(&scope.at(name), width, width, bias)
+        };
         let [query, key, value] = if config.first {
             fused(&attention, width, heads)?
         } else {
             [
-                linear("query_proj", true)?,
-                linear("key_proj", true)?,
-                linear("value_proj", true)?,
+                linear(&attention.fine_if(fine), "query_proj", true)?,
+                linear(&attention, "key_proj", true)?,
+                linear(&attention, "value_proj", true)?,
             ]
         };
         let terms = config.terms();
@@ -190,7 +201,7 @@ impl Layer {
                 let rows = if config.share_att_key && !config.first {
                     own.forward(rows)?
                 } else {
-                    linear(name, bias)?.forward(rows)?
+                    linear(&attention, name, bias)?.forward(rows)?
                 };
                 let table = rows
                     .f_view([-1, heads, head_dim])?
@@ -224,7 +235,7 @@ impl Layer {
             ),
             path: Path::of(scope.weights()),
             rest: PostNorm::load(
-                scope,
+                &scope.fine_if(fine),
                 &PostNormNames::BERT,
                 width,
                 config.inner_width(),

@@ -35,7 +35,7 @@ impl Linear {
     /// As [`Linear::load`], with the bias required or ruled out.
     pub fn load_with(scope: &Scope<'_>, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
         let (weight, bias) = read(scope, inputs, outputs, bias)?;
-        Self::coarse(weight, bias, scope.weights())
+        Self::coarse(weight, bias, scope)
     }
 
     /// Part of a fused layer of `parts * outputs` outputs: those from `part * outputs` on.
@@ -54,15 +54,15 @@ impl Linear {
         let bias = (scope.has("bias"))
             .then(|| rows("bias", &[parts * outputs]))
             .transpose()?;
-        Self::coarse(weight, bias, weights)
+        Self::coarse(weight, bias, scope)
     }
 
     /// A layer in the format the model's dense layers are asked to have: 8 bits, or as [`Linear::new`].
-    fn coarse(weight: Frozen, bias: Option<Frozen>, weights: &Weights) -> Result<Self> {
-        if weights.int8() {
+    fn coarse(weight: Frozen, bias: Option<Frozen>, scope: &Scope<'_>) -> Result<Self> {
+        if scope.int8() {
             return Ok(Linear::Int8(Int8::new(&weight, bias.as_deref())?));
         }
-        Self::new(weight, bias, weights)
+        Self::new(weight, bias, scope.weights())
     }
 
     /// As [`Linear::load_with`], never in 8 bits: for heads, where a few rows decide the score.
@@ -93,20 +93,23 @@ impl Linear {
         self.forward_act(x, Activation::Identity)
     }
 
-    /// Several layers of the same rows, which are quantised once.
-    pub fn forward_all<const N: usize>(layers: [&Linear; N], x: &Tensor) -> Result<[Tensor; N]> {
+    /// Several layers of the same rows, which are quantised once, each with its activation.
+    pub fn forward_all<const N: usize>(
+        layers: [(&Linear, Activation); N],
+        x: &Tensor,
+    ) -> Result<[Tensor; N]> {
         let mut rows = None;
         let mut results = Vec::with_capacity(N);
-        for layer in layers {
+        for (layer, activation) in layers {
             results.push(match layer {
                 Linear::Int8(int8) => {
                     if rows.is_none() {
                         rows = Some(Rows::new(x)?);
                     }
                     let rows = rows.as_ref().expect("made above");
-                    int8.forward(rows, Activation::Identity)?
+                    int8.forward(rows, activation)?
                 }
-                layer => layer.forward(x)?,
+                layer => layer.forward_act(x, activation)?,
             });
         }
         Ok(results.try_into().expect("one result a layer"))
@@ -118,10 +121,11 @@ impl Linear {
         queries: &Tensor,
         x: &Tensor,
     ) -> Result<[Tensor; 3]> {
+        let plain = |layer| (layer, Activation::Identity);
         if std::ptr::eq(queries, x) {
-            return Self::forward_all([query, key, value], x);
+            return Self::forward_all([query, key, value].map(plain), x);
         }
-        let [k, v] = Self::forward_all([key, value], x)?;
+        let [k, v] = Self::forward_all([key, value].map(plain), x)?;
         Ok([query.forward(queries)?, k, v])
     }
 

@@ -109,15 +109,22 @@ impl PreNorm {
             Some((query, key)) => (Some(query), Some(key)),
             None => (None, None),
         };
-        let q = self.query.forward(&rows.wanted.select(&normed)?)?;
+        let projections = [&self.query, &self.key, &self.value];
+        let [q, k, v] = match rows.wanted {
+            Wanted::All => Linear::project(projections, &normed, &normed)?,
+            some => Linear::project(projections, &some.select(&normed)?, &normed)?,
+        };
         let q = heads(query_norm, q, rows.wanted_positions)?;
-        let [k, v] = Linear::forward_all([&self.key, &self.value], &normed)?;
         let k = heads(key_norm, k, rows.positions)?;
         let context = self.attention.forward(&q, &k, &v, rows.spans, &NoBias)?;
         let x = (self.attention_out.forward(&context)?).f_add_(&rows.wanted.select(x)?)?;
         let normed = self.feed_forward_norm.forward_copy(&x)?;
-        let inner = (self.gate.forward_act(&normed, self.activation)?)
-            .f_mul_(&self.up.forward(&normed)?)?;
+        let gated = [
+            (&self.gate, self.activation),
+            (&self.up, Activation::Identity),
+        ];
+        let [mut inner, up] = Linear::forward_all(gated, &normed)?;
+        let inner = inner.f_mul_(&up)?;
         Ok(self.down.forward(&inner)?.f_add_(&x)?)
     }
 }
