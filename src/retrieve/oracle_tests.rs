@@ -332,7 +332,11 @@ fn several_segments_and_any_number_of_threads_give_the_same_answers() {
             };
             let engine = pool.install(fit);
             assert_eq!(engine.segments(), 2);
-            engine.search(&queries, 50, None, &go()).unwrap()
+            let search = || {
+                assert_eq!(rayon::current_num_threads(), threads);
+                engine.search(&queries, 50, None, &go()).unwrap()
+            };
+            pool.install(search)
         };
         let answers = answer(1);
         let bags: Vec<Bag> = texts.iter().map(|text| bag(&analyzer, text)).collect();

@@ -37,6 +37,8 @@ struct Found {
     end: u32,
     /// Its number.
     ngram: u32,
+    /// Whether a document may have it more than once.
+    repeated: bool,
 }
 
 impl Plan {
@@ -121,10 +123,14 @@ impl Plan {
                     }
                 }
             }
-            if let Some(df) = &segment.df {
-                for (found, ngram) in found.iter().zip(&mut self.ngrams) {
-                    if found.first < found.end {
-                        ngram.df += df.get(found.ngram as usize);
+            for (found, ngram) in found.iter_mut().zip(&mut self.ngrams) {
+                if found.first < found.end {
+                    let postings = trie.postings(found.first..found.end).len();
+                    let df = segment.df.as_ref().map(|df| df.get(found.ngram as usize));
+                    ngram.df += df.unwrap_or(0);
+                    found.repeated = df.is_none_or(|df| (df as usize) < postings);
+                    if found.repeated {
+                        segment.repeats.prefetch(found.ngram as usize);
                     }
                 }
             }
@@ -197,9 +203,10 @@ impl Plan {
         }
     }
 
-    /// Calls `visit(number, value)` for each n-gram that the segment has.
-    pub fn each(&self, segment: usize, mut visit: impl FnMut(usize, f64)) {
-        for (ngram, found) in self.in_segment(segment) {
+    /// Calls `visit(number, value)` for each n-gram that a document of the segment may repeat.
+    pub fn repeated(&self, segment: usize, mut visit: impl FnMut(usize, f64)) {
+        let all = self.in_segment(segment);
+        for (ngram, found) in all.filter(|(_, found)| found.repeated) {
             visit(found.ngram as usize, ngram.value);
         }
     }

@@ -78,6 +78,8 @@ pub struct Scanner {
 #[derive(Default)]
 struct Work {
     pieces: Vec<Piece>,
+    /// Places of repeats, and the value of their n-gram.
+    repeats: Vec<(Range<usize>, f64)>,
     selector: Selector,
 }
 
@@ -163,14 +165,19 @@ fn scan<T: Sum, S: Symbol>(
         }
     }
     if !segment.repeats.ngrams.is_empty() {
-        // The range gave a document tf times what a frequency of one is worth.
-        plan.each(number, |ngram, value| {
+        // The range gave a document tf times what a frequency of one is worth. All are looked up
+        // before any is read, so that no search waits for another's memory.
+        work.repeats.clear();
+        plan.repeated(number, |ngram, value| {
+            work.repeats.push((segment.repeats.range(ngram), value));
+        });
+        for (range, value) in work.repeats.drain(..) {
             let value = value * units;
-            for (doc, excess) in segment.repeats.of(ngram) {
+            for (doc, excess) in segment.repeats.at(range) {
                 let sum = &mut sums[usize::from(doc)];
                 *sum = sum.plus(T::wrapped(excess * value));
             }
-        });
+        }
     }
     let sums = &mut sums[..segment.len()];
     let cosine = 1.0 / (units * plan.norm());

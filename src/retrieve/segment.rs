@@ -1,6 +1,6 @@
 //! Up to 65,536 documents: their paths, postings and scale factors.
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, prefetch};
 use super::build;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 /// Corrections for n-grams that a document has more than once, sorted by n-gram, then document.
@@ -58,17 +59,32 @@ impl Repeats {
         Self::new(ngrams.into(), docs.into(), excesses.into())
     }
 
-    /// Documents, with corrections, that have this n-gram more than once.
-    pub fn of(&self, ngram: usize) -> impl Iterator<Item = (u16, f64)> + '_ {
+    /// Fetches what `range` will read first.
+    pub fn prefetch(&self, ngram: usize) {
+        if let Some(mark) = self.marks.get(ngram / MARK_EVERY) {
+            prefetch(mark);
+        }
+    }
+
+    /// Places of the corrections for an n-gram.
+    pub fn range(&self, ngram: usize) -> Range<usize> {
         let mark = ngram / MARK_EVERY;
         let range = match self.marks.get(mark..mark + 2) {
             Some(marks) => marks[0] as usize..marks[1] as usize,
-            None => 0..0,
+            None => return 0..0,
         };
         let near = &self.ngrams[range.clone()];
         let first = range.start + near.partition_point(|&n| (n as usize) < ngram);
         let size = self.ngrams[first..range.end].partition_point(|&n| n as usize == ngram);
-        let range = first..first + size;
+        if size > 0 {
+            prefetch(&self.docs[first]);
+            prefetch(&self.excesses[first]);
+        }
+        first..first + size
+    }
+
+    /// Documents and corrections at these places.
+    pub fn at(&self, range: Range<usize>) -> impl Iterator<Item = (u16, f64)> + '_ {
         let docs = self.docs[range.clone()].iter().copied();
         docs.zip(self.excesses[range].iter().copied())
     }
