@@ -191,8 +191,19 @@ class NgramIndex:
     def remove(self, numbers: Sequence[int]) -> None:
         """Remove documents by number; the numbers of the others stay."""
 
-    def search(self, queries: list[str], k: int, allowed: Sequence[int] | None = None) -> _Found:
-        """Return where each query's answer ends, document numbers, and scores."""
+    def answers(
+        self,
+        queries: list[str],
+        k: int,
+        key: str,
+        keys: list[Any],
+        single: bool,
+        allowed: Sequence[int] | None = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Return, for each query, a dict of key and similarity for each of the documents found.
+
+        Similarities are float32 if ``single``, else float64.
+        """
 
     def save(self, path: str | os.PathLike[str], extra: str) -> None:
         """Write the index, and a text kept for the caller, to a file: whole or not at all."""

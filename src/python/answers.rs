@@ -1,10 +1,76 @@
-//! `_core.answers`: documents and scores as Python's lists of dicts.
+//! Documents and scores as Python's lists of dicts.
 
-use numpy::PyReadonlyArray1;
+use crate::retrieve::Hits;
+use numpy::npyffi::PY_ARRAY_API;
+use numpy::{Element, PyArrayDescr, PyArrayDescrMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+
+/// What the dicts of an answer hold.
+pub struct Documents<'a, 'py> {
+    key: &'a Bound<'py, PyAny>,
+    /// By number.
+    keys: &'a Bound<'py, PyList>,
+    dtype: Bound<'py, PyArrayDescr>,
+    single: bool,
+}
+
+impl<'a, 'py> Documents<'a, 'py> {
+    pub fn new(
+        py: Python<'py>,
+        key: &'a Bound<'py, PyAny>,
+        keys: &'a Bound<'py, PyList>,
+        single: bool,
+    ) -> Self {
+        let dtype = match single {
+            true => f32::get_dtype(py),
+            false => f64::get_dtype(py),
+        };
+        Self {
+            key,
+            keys,
+            dtype,
+            single,
+        }
+    }
+
+    pub fn answer(&self, hits: &Hits) -> PyResult<Bound<'py, PyList>> {
+        let found = hits.docs.iter().zip(&hits.scores).map(|(&doc, &score)| {
+            let score = match self.single {
+                true => self.scalar(score as f32)?,
+                false => self.scalar(score)?,
+            };
+            document(self.key, self.keys, doc, &score)
+        });
+        PyList::new(self.key.py(), found.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// A scalar of numpy; the type of the number must be that of `dtype`.
+    fn scalar<T>(&self, mut number: T) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.key.py();
+        let data = (&raw mut number).cast();
+        // SAFETY: numpy reads one item of the dtype, which the number is, and steals nothing.
+        unsafe {
+            let dtype = self.dtype.as_dtype_ptr();
+            let scalar = PY_ARRAY_API.PyArray_Scalar(py, data, dtype, std::ptr::null_mut());
+            Bound::from_owned_ptr_or_err(py, scalar)
+        }
+    }
+}
+
+fn document<'py>(
+    key: &Bound<'py, PyAny>,
+    keys: &Bound<'py, PyList>,
+    number: u32,
+    score: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let document = PyDict::new(key.py());
+    document.set_item(key, keys.get_item(number as usize)?)?;
+    document.set_item(intern!(key.py(), "similarity"), score)?;
+    Ok(document)
+}
 
 /// For each query, a dict of key and similarity for each of the documents found.
 ///
@@ -22,7 +88,6 @@ pub fn answers<'py>(
     if scores.len() != numbers.len() {
         return Err(PyValueError::new_err("one score per document is needed"));
     }
-    let similarity = intern!(py, "similarity");
     let mut start = 0;
     let mut answers = Vec::with_capacity(ends.len());
     for &end in ends {
@@ -33,10 +98,12 @@ pub fn answers<'py>(
         let end = end.ok_or_else(|| PyValueError::new_err("ends must ascend"))?;
         let mut found = Vec::with_capacity(end - start);
         for place in start..end {
-            let document = PyDict::new(py);
-            document.set_item(key, keys.get_item(numbers[place] as usize)?)?;
-            document.set_item(similarity, scores.get_item(place)?)?;
-            found.push(document);
+            found.push(document(
+                key,
+                keys,
+                numbers[place],
+                &scores.get_item(place)?,
+            )?);
         }
         answers.push(PyList::new(py, found)?);
         start = end;

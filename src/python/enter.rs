@@ -85,6 +85,50 @@ pub fn enter_watched<T: Send>(
     })
 }
 
+enum Message<T> {
+    Part(T),
+    End(Result<()>),
+}
+
+/// As [`enter_interruptible`], for work that hands over its result part by part: `take` gets each of
+/// them, with the GIL held, while the work goes on.
+pub fn enter_streaming<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool, &mut dyn FnMut(T)) -> Result<()> + Send,
+    mut take: impl FnMut(T) -> PyResult<()>,
+) -> PyResult<()> {
+    let cancel = AtomicBool::new(false);
+    let (sender, mut messages) = channel();
+    std::thread::scope(|scope| {
+        let cancel = &cancel;
+        scope.spawn(move || {
+            // The other end is there until it has seen the end.
+            let mut hand_over = |part| drop(sender.send(Message::Part(part)));
+            let outcome = guarded(|| work(cancel, &mut hand_over));
+            let _ = sender.send(Message::End(outcome));
+        });
+        let mut pending = None;
+        loop {
+            let receiver = &mut messages;
+            let message = py.detach(move || receiver.recv_timeout(SIGNAL_POLL));
+            let done = match message {
+                Ok(Message::End(outcome)) => return pending.map_or_else(|| Ok(outcome?), Err),
+                Ok(Message::Part(part)) if pending.is_none() => take(part),
+                Ok(Message::Part(_)) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(PyRuntimeError::new_err("the worker thread vanished"));
+                }
+            };
+            if pending.is_none()
+                && let Err(raised) = done.and_then(|()| py.check_signals())
+            {
+                cancel.store(true, Ordering::Relaxed);
+                pending = Some(raised);
+            }
+        }
+    })
+}
+
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let what = panic

@@ -1,6 +1,7 @@
 //! `_core.NgramIndex`: the n-gram engine as a Python class. Dicts and keys stay in Python.
 
-use super::enter::{enter, enter_interruptible, enter_watched};
+use super::answers::Documents;
+use super::enter::{enter, enter_interruptible, enter_streaming, enter_watched};
 use crate::error::{Error, Result};
 use crate::retrieve::{Analyzer, Archive, Engine, Hits, Progress, TextBlock, Unit, Weighting};
 use numpy::{PyArray1, ToPyArray};
@@ -16,6 +17,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub struct NgramIndex {
     engine: RwLock<Engine>,
 }
+
+/// Queries that are searched before their answers become dicts.
+const STREAMED: usize = 64;
 
 /// Where each query's answer ends, document numbers, scores.
 pub type Found<'py> = (
@@ -95,28 +99,48 @@ impl NgramIndex {
         })
     }
 
-    /// The best `k` documents of each query, among the `allowed` numbers if given.
-    #[pyo3(signature = (queries, k, allowed = None))]
-    fn search<'py>(
+    /// The best `k` documents of each query, among the `allowed` numbers if given: dicts of a field
+    /// `key`, taken from `keys`, and of the similarity, float32 if `single`, else float64.
+    #[pyo3(signature = (queries, k, key, keys, single, allowed = None))]
+    #[allow(clippy::too_many_arguments)]
+    fn answers<'py>(
         &self,
         py: Python<'py>,
         queries: &Bound<'py, PyList>,
         k: usize,
+        key: &Bound<'py, PyAny>,
+        keys: &Bound<'py, PyList>,
+        single: bool,
         allowed: Option<Vec<u32>>,
-    ) -> PyResult<Found<'py>> {
+    ) -> PyResult<Vec<Bound<'py, PyList>>> {
         let queries: Vec<String> = queries.iter().map(|q| owned(&q)).collect::<PyResult<_>>()?;
-        let search = |cancel: &_| {
+        let documents = Documents::new(py, key, keys, single);
+        let search = |queries: &[String], cancel: &_| {
             let engine = self.read();
             check_numbers(&engine, allowed.as_deref().unwrap_or_default())?;
-            engine.search(&queries, k, allowed.as_deref(), cancel)
+            engine.search(queries, k, allowed.as_deref(), cancel)
         };
-        let hits = if queries.len() == 1 {
+        let mut answers = Vec::with_capacity(queries.len());
+        let mut take = |hits: Vec<Hits>| {
+            for hits in hits {
+                answers.push(documents.answer(&hits)?);
+            }
+            Ok(())
+        };
+        if queries.len() == 1 {
             // A helper thread would take longer than the search.
-            enter(py, || search(&Default::default()))?
+            take(enter(py, || search(&queries, &Default::default()))?)?;
         } else {
-            enter_interruptible(py, search)?
-        };
-        Ok(found(py, &hits))
+            // The first answers become dicts while the next queries are searched.
+            let work = |cancel: &_, hand_over: &mut dyn FnMut(Vec<Hits>)| {
+                for part in queries.chunks(STREAMED) {
+                    hand_over(search(part, cancel)?);
+                }
+                Ok(())
+            };
+            enter_streaming(py, work, take)?;
+        }
+        Ok(answers)
     }
 
     /// Writes the index, and a text kept for the caller, to a file: whole or not at all.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import SparseIndex
-from .native import Found
+from .._core import SparseIndex, answers
+from .._documents import Document
 
 #: The backend that last used a vectorizer: it gets a copy before another one fits the vectorizer.
 _users: weakref.WeakValueDictionary[int, VectorizerBackend] = weakref.WeakValueDictionary()
@@ -53,8 +53,10 @@ class VectorizerBackend:
         """Remove documents by number."""
         self.removed.extend(numbers)
 
-    def search(self, queries: list[str], k: int, allowed: Sequence[int] | None) -> Found:
-        """Return the best ``k`` documents of each query."""
+    def answers(
+        self, queries: list[str], k: int, allowed: Sequence[int] | None, key: str, keys: list[Any]
+    ) -> list[list[Document]]:
+        """Return the best ``k`` documents of each query, with the keys that their numbers have."""
         for query in queries:
             if not isinstance(query, str):
                 raise TypeError(f"a text must be a string, got {type(query).__name__}")
@@ -68,7 +70,8 @@ class VectorizerBackend:
             starts, columns, values.astype(np.float64, copy=False), k, mask
         )
         # What scipy gives for the product of such queries and float32 documents.
-        return ends, documents, scores.astype(np.result_type(values.dtype, np.float32), copy=False)
+        scores = scores.astype(np.result_type(values.dtype, np.float32), copy=False)
+        return answers(key, keys, ends, documents, list(scores))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"vectorizer": self.vectorizer, "parts": self.index.parts(), "removed": self.removed}

@@ -7,13 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._core import NgramIndex
+from .._documents import Document
 from ..sparse import BM25Vectorizer, TfidfVectorizer
-
-#: Where each query's answer ends, document numbers, scores.
-Found = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[Any]]
 
 
 class NativeBackend:
@@ -82,10 +79,12 @@ class NativeBackend:
         """Remove documents by number."""
         self.index.remove(numbers)
 
-    def search(self, queries: list[str], k: int, allowed: Sequence[int] | None) -> Found:
-        """Return the best ``k`` documents of each query."""
-        ends, documents, scores = self.index.search(queries, k, allowed)
-        return ends, documents, scores.astype(self.dtype, copy=False)
+    def answers(
+        self, queries: list[str], k: int, allowed: Sequence[int] | None, key: str, keys: list[Any]
+    ) -> list[list[Document]]:
+        """Return the best ``k`` documents of each query, with the keys that their numbers have."""
+        single = self.dtype is np.float32
+        return self.index.answers(queries, k, key, keys, single, allowed)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"content": self.index.to_bytes(), "dtype": self.dtype}

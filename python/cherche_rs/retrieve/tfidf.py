@@ -9,7 +9,6 @@ from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import compress
 from typing import Any, TypeVar
 
-from .._core import answers
 from .._documents import Answer, Document, Query, positive, text_of, texts_of
 from .._progress import late_counter
 from ..sparse import BM25Vectorizer, TfidfVectorizer
@@ -286,8 +285,7 @@ class TfIdf(Retriever):
         self, queries: list[str], k: int, allowed: list[int] | None
     ) -> list[list[Document]]:
         most = len(self._keys) if k < 0 else min(k, len(self._keys))
-        ends, numbers, scores = self._backend.search(queries, most, allowed)
-        found = answers(self.key, self._keys, ends, numbers, list(scores))
+        found = self._backend.answers(queries, most, allowed, self.key, self._keys)
         if k >= 0:
             return found
         for answer in filter(None, found):
