@@ -8,9 +8,11 @@
 //! kernels     what lies between the matrix products, on the CPU
 //! torch       what tch leaves out of libtorch
 //! pool        the worker threads
+//! cpu         what this CPU can do
 //! error       one typed error
 //! ```
 
+pub mod cpu;
 pub mod error;
 pub mod kernels;
 pub mod models;

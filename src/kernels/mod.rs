@@ -15,33 +15,6 @@ pub mod simd;
 /// Lanes of the widest vector register we compile for (f32 in AVX-512).
 pub const LANES: usize = 16;
 
-/// Instruction sets the kernels are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isa {
-    Avx512,
-    Avx2,
-    Baseline,
-}
-
-/// The best instruction set of this CPU.
-pub fn isa() -> Isa {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("fma")
-        {
-            return Isa::Avx512;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Isa::Avx2;
-        }
-    }
-    Isa::Baseline
-}
-
 /// Calls `$body(args)`, an `#[inline(always)]` function, compiled for the CPU at hand.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) = $body:path) => {
@@ -53,11 +26,11 @@ macro_rules! multiversion {
                 fn avx512 $(<$($gen: $bound),*>)? ($($arg: $ty),*) { $body($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) { $body($($arg),*) }
-                match $crate::kernels::isa() {
+                match $crate::cpu::isa() {
                     // SAFETY: the features were detected.
-                    $crate::kernels::Isa::Avx512 => return unsafe { avx512($($arg),*) },
-                    $crate::kernels::Isa::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::kernels::Isa::Baseline => {}
+                    $crate::cpu::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::cpu::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::cpu::Isa::Baseline => {}
                 }
             }
             $body($($arg),*)

@@ -417,10 +417,10 @@ macro_rules! simd_dispatch {
                     fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) {
                         unsafe { $body::<$crate::kernels::simd::Avx2 $(, $($gen),*)?>($($arg),*) }
                     }
-                    match $crate::kernels::isa() {
-                        $crate::kernels::Isa::Avx512 => return avx512($($arg),*),
-                        $crate::kernels::Isa::Avx2 => return avx2($($arg),*),
-                        $crate::kernels::Isa::Baseline => {}
+                    match $crate::cpu::isa() {
+                        $crate::cpu::Isa::Avx512 => return avx512($($arg),*),
+                        $crate::cpu::Isa::Avx2 => return avx2($($arg),*),
+                        $crate::cpu::Isa::Baseline => {}
                     }
                 }
                 $body::<$crate::kernels::simd::Portable $(, $($gen),*)?>($($arg),*)
@@ -459,7 +459,7 @@ mod tests {
         check::<Portable>();
         #[cfg(target_arch = "x86_64")]
         {
-            use crate::kernels::{Isa, isa};
+            use crate::cpu::{Isa, isa};
             if isa() == Isa::Avx512 {
                 check::<Avx512>();
             }

@@ -1,6 +1,6 @@
 //! Where a forward pass runs, and in which number format.
 
-use super::layers::int8;
+use crate::cpu::{multiplies_bfloat16, multiplies_int8};
 use crate::error::{Error, Result};
 use tch::{Device, Kind};
 
@@ -39,7 +39,9 @@ impl Compute {
         match dtype {
             "float32" => {}
             "float16" => compute.dtype = Kind::Half,
-            "bfloat16" if on_cpu && !bfloat16() => instead("bfloat16 products (AVX512_BF16)"),
+            "bfloat16" if on_cpu && !multiplies_bfloat16() => {
+                instead("bfloat16 products (AVX512_BF16)")
+            }
             "bfloat16" => compute.dtype = Kind::BFloat16,
             "int8" if !on_cpu => {
                 return Err(Error::Config(
@@ -47,10 +49,10 @@ impl Compute {
                         .into(),
                 ));
             }
-            "int8" if !int8::supported() => instead("8-bit products (AVX512_VNNI)"),
+            "int8" if !multiplies_int8() => instead("8-bit products (AVX512_VNNI)"),
             "int8" => compute.int8 = true,
             "auto" if !on_cpu => compute.dtype = Kind::Half,
-            "auto" if bfloat16() => compute.dtype = Kind::BFloat16,
+            "auto" if multiplies_bfloat16() => compute.dtype = Kind::BFloat16,
             "auto" => {}
             other => {
                 return Err(Error::Config(format!(
@@ -71,16 +73,6 @@ impl Compute {
             _ => "float32",
         }
     }
-}
-
-/// Whether this CPU multiplies bfloat16 numbers.
-fn bfloat16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        is_x86_feature_detected!("avx512bf16")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 fn parse_device(name: &str) -> Result<Device> {

@@ -6,7 +6,7 @@
 
 use super::scan::Sum;
 use super::top_k::TopK;
-use crate::kernels::{Isa, isa};
+use crate::cpu::{Isa, isa};
 
 /// Documents of a chunk: bits of a mask.
 const CHUNK: usize = 64;

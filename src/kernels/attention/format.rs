@@ -66,8 +66,8 @@ pub use pairs::{Pairs, pairs_supported};
 #[cfg(target_arch = "x86_64")]
 mod pairs {
     use super::{Element, Format};
+    use crate::cpu::multiplies_bfloat16;
     use crate::kernels::simd::Avx512;
-    use crate::kernels::{Isa, isa};
     use half::bf16;
     use std::arch::x86_64::*;
     use tch::Kind;
@@ -77,7 +77,7 @@ mod pairs {
 
     /// Whether numbers of this type can be multiplied in pairs.
     pub fn pairs_supported<T: Element>() -> bool {
-        T::KIND == Kind::BFloat16 && isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16")
+        T::KIND == Kind::BFloat16 && multiplies_bfloat16()
     }
 
     /// The bits of numbers that are bfloat16.

@@ -50,16 +50,6 @@ impl Rows {
     }
 }
 
-/// Whether this CPU multiplies 8-bit integers without overflow in between (VNNI).
-pub fn supported() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        is_x86_feature_detected!("avx512vnni")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
-}
-
 impl Int8 {
     /// Quantises `weight` `[outputs, inputs]`, each output by its largest weight.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {

@@ -7,7 +7,7 @@ mod activation;
 mod attention;
 mod distance;
 mod embedding;
-pub mod int8;
+mod int8;
 mod linear;
 mod norm;
 mod position;
