@@ -1,4 +1,4 @@
-//! `_core.NgramIndex`: the n-gram engine as a Python class. Dicts and keys stay in Python.
+//! `_core.NgramIndex`: the n-gram engine as a Python class. Documents stay in Python.
 
 use super::answers::Documents;
 use super::enter::{enter, enter_interruptible, enter_streaming, enter_watched};

@@ -15,7 +15,7 @@ use super::select::Selector;
 use super::top_k::TopK;
 use std::ops::Range;
 
-/// Largest error of a cosine that 31-bit sums may have.
+/// Largest error of a cosine that 32-bit sums may have.
 const TOLERANCE: f64 = 5e-7;
 
 /// An integer that sums are made in. Numbers wrap: only the last sum must fit, not what is added

@@ -128,3 +128,34 @@ fn reaching_body<T: Sum>(sums: &[T], factors: &[f32], bar: f32) -> u64 {
     }
     mask
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_what_a_plain_loop_offers() {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 12
+        };
+        for count in [0, 1, 63, 64, 65, 1000, 4096] {
+            // Few different scores, so that many are equal; some documents cannot be found.
+            let sums: Vec<u32> = (0..count).map(|_| next() % 500 * 100_000).collect();
+            let factors: Vec<f32> = (0..count).map(|_| (next() % 4) as f32 * 0.25).collect();
+            let cases = [0, 1, 7, 64, 100, usize::MAX].map(|k| [(k, 1), (k, 2)]);
+            for (k, segments) in cases.concat() {
+                let (mut top, mut plain) = (TopK::new(k), TopK::new(k));
+                for first in (0..segments).map(|segment| segment * 10_000) {
+                    let selector = &mut Selector::default();
+                    selector.offer(&sums, &factors, 1e-9, first, &mut top);
+                    for (doc, (&sum, &factor)) in (first..).zip(sums.iter().zip(&factors)) {
+                        plain.offer(f64::from(sum) * f64::from(factor) * 1e-9, doc);
+                    }
+                }
+                assert_eq!(top.into_hits(), plain.into_hits());
+            }
+        }
+    }
+}
