@@ -1,7 +1,7 @@
 """TfIdf and BM25 beside cherche, scikit-learn and bm25s, on the same texts in the same run.
 
     python benches/bench_retrieve.py                 # 64,000 one-line documents
-    python benches/bench_retrieve.py --growth        # 10^3 to 10^6 lines and paragraphs
+    python benches/bench_retrieve.py --growth        # 10^3 to 10^6 lines, 10^5 paragraphs
 
 Each figure is the median of interleaved rounds, and the ratio is theirs over ours. Documents go in
 as dicts and answers come out as dicts; every peer runs in a process of its own for its memory. On
@@ -292,16 +292,17 @@ def report(command, ours, theirs):
 
 def growth(largest, peer_largest):
     """Cost by number of documents: one-line ones, and paragraphs of 500 characters."""
-    for length, peer_limit in ((None, peer_largest), (500, peer_largest // 10)):
+    for length, share in ((None, 1), (500, 10)):
+        limit, peer_limit = largest // share, peer_largest // share
         print(f"\n{'one-line documents' if length is None else 'paragraphs of 500 characters'}")
         print(
             "  documents   build s   (CPU)   us/doc   disk bytes/doc   peak bytes/doc   batch us   "
             "single us   cherche: build s   batch us   single us"
         )
-        texts = corpus(largest + QUERIES, length)
-        queries = [text[:60] for text in texts[largest:]]
+        texts = corpus(limit + QUERIES, length)
+        queries = [text[:60] for text in texts[limit:]]
         count = 1000
-        while count <= largest:
+        while count <= limit:
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "texts.pickle")
                 with open(path, "wb") as file:

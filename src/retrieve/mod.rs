@@ -17,7 +17,7 @@
 //! index       segments of documents: fit, add, remove, search
 //! plan, scan  a query's n-grams -> ranges with values -> scores -> top k
 //! segment     postings of up to 65,536 documents and their scale factors
-//! build       texts -> sorted paths, in parallel
+//! build       texts -> sorted paths, in parallel (scatter, records, radix, paths)
 //! weighting   idf, tf-idf, BM25: the formulas
 //! analyzer    text -> symbols (characters or words)
 //! ```
