@@ -2,9 +2,9 @@
 
     python benches/profile_rerank.py [--model DIRECTORY] [--dtype float32 bfloat16 int8]
 
-Samples of a process that does nothing but score the same pairs again and again, one thread, sorted by
-what the code they fell into is for. Code without a symbol is oneDNN's, which it writes at run time: the
-products, with bias and GELU where they are fused into them.
+Samples of a process that does nothing but score the same pairs again and again, one thread, sorted
+by what the code they fell into is for. Code without a symbol is oneDNN's, which it writes at run
+time: the products, with bias and GELU where they are fused into them.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def shares(model, dtype, pairs, seconds):
 def main():
     """Profile every dtype; print a table."""
     if not shutil.which("perf"):
-        sys.exit("perf was not found: install the package linux-perf (Debian) or linux-tools (Ubuntu)")
+        sys.exit("perf was not found: install linux-perf (Debian) or linux-tools (Ubuntu)")
     from rerank import models, texts
 
     options = parse()

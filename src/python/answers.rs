@@ -97,13 +97,8 @@ pub fn answers<'py>(
         let end = end.filter(|&end| start <= end);
         let end = end.ok_or_else(|| PyValueError::new_err("ends must ascend"))?;
         let mut found = Vec::with_capacity(end - start);
-        for place in start..end {
-            found.push(document(
-                key,
-                keys,
-                numbers[place],
-                &scores.get_item(place)?,
-            )?);
+        for (place, &number) in (start..end).zip(&numbers[start..end]) {
+            found.push(document(key, keys, number, &scores.get_item(place)?)?);
         }
         answers.push(PyList::new(py, found)?);
         start = end;

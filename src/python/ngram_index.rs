@@ -34,6 +34,7 @@ impl NgramIndex {
     /// `progress` is called with the number of texts done, several times a second.
     #[staticmethod]
     #[pyo3(signature = (texts, analyzer, ngram_range, normalize, stop_words = None, bm25 = None, progress = None))]
+    #[allow(clippy::too_many_arguments)] // Python's keyword arguments
     fn fit(
         py: Python<'_>,
         texts: &Bound<'_, PyList>,

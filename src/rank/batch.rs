@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn threads_inside_a_batch_need_enough_to_do() {
-        let one = [0..1];
-        assert_eq!(threads_inside(&one, 80, 10_000_000, 16), 1);
-        assert_eq!(threads_inside(&one, 512, 10_000_000, 16), 10);
-        assert_eq!(threads_inside(&one, 512, 85_000_000, 16), 16);
+        let one = std::slice::from_ref(&(0..1));
+        assert_eq!(threads_inside(one, 80, 10_000_000, 16), 1);
+        assert_eq!(threads_inside(one, 512, 10_000_000, 16), 10);
+        assert_eq!(threads_inside(one, 512, 85_000_000, 16), 16);
         assert_eq!(threads_inside(&[0..1, 1..2], 1024, 85_000_000, 16), 8);
         assert_eq!(threads_inside(&[], 0, 85_000_000, 16), 1);
     }

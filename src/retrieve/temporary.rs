@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,10 +26,11 @@ impl Temporary {
             let own = format!(".{name}.{}-{count}.tmp", std::process::id());
             let own = path.with_file_name(own);
             let file = File::create(&own).map_err(|error| Error::io(path, error))?;
-            // A file system without locks has no abandoned files removed either.
-            let _ = file.try_lock();
-            // Between its creation and the lock it looked abandoned to others.
-            if own.exists() {
+            // Between its creation and the lock it looks abandoned to others: one who holds the lock
+            // is about to remove it, or already has. A file system without locks is no hindrance:
+            // nothing is removed there either.
+            let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+            if !taken && own.exists() {
                 return Ok(Self { path: own, file });
             }
         }
