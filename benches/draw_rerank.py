@@ -79,7 +79,7 @@ def draw(cells, model, folder):
         panels[title] = {name: pairs / value for name, value in seconds.items()}
     chart(panels, "pairs/s", 0, folder / f"{model}-throughput.svg")
     for cell in cells:
-        if "latency" in cell:
+        if cell.get("latency"):
             panels = {
                 f"1 query x {count} documents": medians(
                     sides, lambda side: [1000 * wall for wall in side["wall"]]

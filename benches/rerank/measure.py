@@ -37,19 +37,30 @@ class Plan:
         What peers may choose from.
     tune_repeats
         Timed passes over the pairs that the choice is made on, for each choice.
+    order_queries
+        Queries, of 100 documents, that the orders of low precisions are compared on.
     latency
         (documents, calls) of the latency measurements.
     cold_starts
         Processes per implementation.
+    budget
+        Operations that each of the last three may take per implementation: large models get fewer
+        queries, calls and processes, and no latency of fewer than `_FEWEST_CALLS`.
     """
 
-    operations: float = 0.6e12
+    operations: float = 0.25e12
     documents: int = 100
     rounds: int = 5
-    batch_sizes: tuple[int, ...] = (4, 8, 16, 32, 64)
+    batch_sizes: tuple[int, ...] = (8, 32)
     tune_repeats: int = 2
-    latency: tuple[tuple[int, int], ...] = ((10, 100), (100, 30))
+    order_queries: int = 12
+    latency: tuple[tuple[int, int], ...] = ((10, 100), (100, 10))
     cold_starts: int = 3
+    budget: float = 3e12
+
+    def afford(self, wanted: int, operations: float) -> int:
+        """How many of the `wanted` things, of so many operations each, fit the budget."""
+        return min(wanted, int(self.budget / operations))
 
 
 QUICK = Plan(
@@ -58,10 +69,13 @@ QUICK = Plan(
     rounds=2,
     batch_sizes=(16,),
     tune_repeats=1,
+    order_queries=1,
     latency=((10, 5),),
     cold_starts=1,
 )
 _COLD_PAIRS = 100
+_ORDER_DOCUMENTS = 100
+_FEWEST_CALLS = 5
 
 
 class Cell:
@@ -85,6 +99,9 @@ class Cell:
         self.shape = Shape.of(self.folder / "torch")
         self.tokenizer = texts.tokenizer_of(self.folder / "torch")
         self.prose = texts.Prose(self.tokenizer)
+        sample = texts.token_counts(self.tokenizer, self.prose.pairs(profile, 1, 20, seed=2))
+        #: Operations of a pair.
+        self._each = self.shape.operations(sample, only_needed=False) / len(sample)
         self.workers: dict[Side, Worker] = {}
         self.settings: dict[Side, Settings] = {}
 
@@ -106,10 +123,13 @@ class Cell:
         }
         try:
             self._start()
-            found["throughput"] = self._throughput(pairs, (queries, documents))
+            found["throughput"] = self._throughput(pairs)
             if self.profile == "msmarco":
+                found["orders"] = self._orders()
                 found["latency"] = {
-                    str(count): self._latency(count, calls) for count, calls in self.plan.latency
+                    str(count): self._latency(count, affordable)
+                    for count, calls in self.plan.latency
+                    if (affordable := self.plan.afford(calls, count * self._each)) >= _FEWEST_CALLS
                 }
         finally:
             for worker in self.workers.values():
@@ -126,9 +146,7 @@ class Cell:
 
     def _pairs(self) -> tuple[list[texts.Pair], int, int]:
         """Pairs for one pass: whole queries where the plan allows, else fewer documents."""
-        sample = texts.token_counts(self.tokenizer, self.prose.pairs(self.profile, 1, 20, seed=2))
-        each = self.shape.operations(sample, only_needed=False) / len(sample)
-        count = max(int(self.plan.operations / each), 8)
+        count = max(int(self.plan.operations / self._each), 8)
         documents = min(self.plan.documents, count)
         queries = max(round(count / documents), 1)
         return self.prose.pairs(self.profile, queries, documents), queries, documents
@@ -158,7 +176,7 @@ class Cell:
             time.sleep(_PAUSE)
         return chosen
 
-    def _throughput(self, pairs: list[texts.Pair], shape: tuple[int, int]) -> dict[str, Any]:
+    def _throughput(self, pairs: list[texts.Pair]) -> dict[str, Any]:
         self._keep("all", pairs)
         # A quarter of the pairs, of every length, but enough for a batch.
         self._keep("tune", pairs[:: max(min(4, len(pairs) // 16), 1)])
@@ -166,19 +184,16 @@ class Cell:
         products = Worker(Rates, (self.shape,), self._logs / "products.log")
         rounds: dict[Side, list[tuple[float, float]]] = {side: [] for side in self.sides}
         rates: list[dict[str, float]] = []
-        scores = {}
         try:
             for number in range(self.plan.rounds):
                 self._say(f"round {number + 1} of {self.plan.rounds}")
                 rates.append(products("rates"))
                 for side in self.sides:
                     time.sleep(_PAUSE)
-                    wall, cpu, logits = self.workers[side]("score", "all", self.settings[side])
+                    wall, cpu, _ = self.workers[side]("score", "all", self.settings[side])
                     rounds[side].append((wall, cpu))
-                    scores[side.name] = logits.reshape(shape)
         finally:
             products.close()
-        reference = scores.get(REFERENCE, scores.get(SIDES[0].name))
         return {
             "rates": {d: float(np.median([r[d] for r in rates])) for d in rates[0]},
             "sides": {
@@ -187,13 +202,26 @@ class Cell:
                     "settings": self.settings[side],
                     "wall": [wall for wall, _ in rounds[side]],
                     "cpu": [cpu for _, cpu in rounds[side]],
-                    "fidelity": None
-                    if reference is None
-                    else fidelity.compare(scores[side.name], reference),
                 }
                 for side in self.sides
             },
         }
+
+    def _orders(self) -> dict[str, Any]:
+        """What each side does to scores and orders, beside those in float32."""
+        wanted = self.plan.afford(self.plan.order_queries, _ORDER_DOCUMENTS * self._each)
+        queries = max(wanted, 1)
+        self._keep("orders", self.prose.pairs(self.profile, queries, _ORDER_DOCUMENTS, seed=5))
+        scores = {}
+        for side in self.sides:
+            self._say(f"orders of {queries} queries: {side.name}")
+            _, _, logits = self.workers[side]("score", "orders", self.settings[side])
+            scores[side.name] = logits.reshape(queries, _ORDER_DOCUMENTS)
+        reference = scores.get(REFERENCE, scores.get(SIDES[0].name))
+        if reference is None:
+            return {"queries": queries, "sides": {}}
+        compared = {name: fidelity.compare(own, reference) for name, own in scores.items()}
+        return {"queries": queries, "sides": compared}
 
     def _latency(self, documents: int, calls: int) -> dict[str, Any]:
         # A few queries in turn: with one, its lengths would decide.
@@ -226,8 +254,9 @@ class Cell:
         drawn = self.prose.pairs("msmarco", 1, _COLD_PAIRS, seed=4)
         pairs.write_text(json.dumps(drawn), "utf-8")
         found: dict[str, Any] = {side.name: [] for side in self.sides}
-        for number in range(self.plan.cold_starts):
-            self._say(f"cold starts, {number + 1} of {self.plan.cold_starts}")
+        starts = max(self.plan.afford(self.plan.cold_starts, _COLD_PAIRS * self._each), 1)
+        for number in range(starts):
+            self._say(f"cold starts, {number + 1} of {starts}")
             for side in self.sides:
                 found[side.name].append(
                     cold.run(side, self.folder, self.threads, self.settings[side], pairs)

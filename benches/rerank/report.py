@@ -32,7 +32,7 @@ def rates_line(cell: Cell) -> str:
 
 
 def throughput(cell: Cell) -> str:
-    """Pairs per second, ratios, CPU time, share of the products' rate, fidelity."""
+    """Pairs per second, ratios, CPU time, share of the products' rate."""
     sides = cell["throughput"]["sides"]
     pairs = cell["queries"] * cell["documents"]
     reference = sides.get("sentence-transformers fp32")
@@ -70,7 +70,7 @@ def throughput(cell: Cell) -> str:
     return _table(header, rows)
 
 
-def fidelity(cell: Cell) -> str:
+def orders(cell: Cell) -> str:
     """What each precision does to scores and orders."""
     rows = [
         [
@@ -81,10 +81,16 @@ def fidelity(cell: Cell) -> str:
             f"{found['top10']:.3f}",
             f"{found['correlation']:.4f}",
         ]
-        for name, side in cell["throughput"]["sides"].items()
-        if (found := side["fidelity"])
+        for name, found in cell["orders"]["sides"].items()
     ]
-    header = ["", "max diff.", "mean diff.", "Kendall tau", "top-10 overlap", "correlation"]
+    header = [
+        f"{cell['orders']['queries']} x 100 pairs",
+        "max diff.",
+        "mean diff.",
+        "Kendall tau",
+        "top-10 overlap",
+        "correlation",
+    ]
     return _table(header, rows)
 
 
@@ -146,9 +152,9 @@ def cell(found: Cell, title: str) -> str:
         f"{found['needed_operations'] / pairs / 1e9:.2f}; {found['threads']} threads; medians of "
         f"{found['plan']['rounds']} interleaved rounds. {rates_line(found)}",
         throughput(found),
-        fidelity(found),
     ]
-    parts += [write(found) for key, write in (("latency", latency), ("cold", cold)) if key in found]
+    further = (("orders", orders), ("latency", latency), ("cold", cold))
+    parts += [write(found) for key, write in further if found.get(key)]
     parts += [f"Not measured: {name}: {why}" for name, why in found["absent"].items()]
     return "\n\n".join(parts)
 

@@ -4,6 +4,7 @@
 //! smallest and largest number: an affine quantisation per row whose zero point need not be an
 //! integer, because `sum w * x = scale * sum w * u + low * sum w` puts it right after the product.
 
+use super::element::Element;
 use super::simd::{Simd, exp, fold, simd_dispatch};
 use super::{LANES, multiversion};
 
@@ -59,12 +60,12 @@ unsafe fn rotate_row<S: Simd>(row: &mut [f32]) {
 
 simd_dispatch! {
     /// Rotates ([`rotate_rows`]) and quantises rows of `width` numbers; `scales` and `lows` get one number a row.
-    pub fn quantize_rows(x: &[f32], width: usize, out: &mut [u8], scales: &mut [f32], lows: &mut [f32]) = quantize
+    pub fn quantize_rows<T: Element>(x: &[T], width: usize, out: &mut [u8], scales: &mut [f32], lows: &mut [f32]) = quantize
 }
 
 #[inline(always)]
-unsafe fn quantize<S: Simd>(
-    x: &[f32],
+unsafe fn quantize<S: Simd, T: Element>(
+    x: &[T],
     width: usize,
     out: &mut [u8],
     scales: &mut [f32],
@@ -74,7 +75,9 @@ unsafe fn quantize<S: Simd>(
     let mut rotated = vec![0f32; width];
     let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
     for ((row, codes), (scale, low)) in rows.zip(scales.iter_mut().zip(lows)) {
-        rotated.copy_from_slice(row);
+        for (to, from) in rotated.iter_mut().zip(row) {
+            *to = from.to_f32();
+        }
         // SAFETY: the dispatcher's promise.
         let (least, most) = unsafe {
             rotate_row::<S>(&mut rotated);
@@ -117,6 +120,30 @@ unsafe fn range<S: Simd>(row: &[f32]) -> (f32, f32) {
         // 0 * x is NaN for NaN and infinity, which no 8-bit code can stand for.
         poison += fold::<S>(sum, |a, b| a + b);
         (least + poison, most + poison)
+    }
+}
+
+multiversion! {
+    /// As [`dequantize_rows`], into other memory and another format.
+    pub fn dequantize_rows_to<T: Element>(x: &[f32], out: &mut [T], scales: &[f32], lows: &[f32], sums: &[f32], bias: &[f32]) = dequantize_to
+}
+
+#[inline(always)]
+fn dequantize_to<T: Element>(
+    x: &[f32],
+    out: &mut [T],
+    scales: &[f32],
+    lows: &[f32],
+    sums: &[f32],
+    bias: &[f32],
+) {
+    let rows = x
+        .chunks_exact(sums.len())
+        .zip(out.chunks_exact_mut(sums.len()));
+    for ((row, to), (scale, low)) in rows.zip(scales.iter().zip(lows)) {
+        for ((x, y), (sum, bias)) in row.iter().zip(to).zip(sums.iter().zip(bias)) {
+            *y = T::from_f32(scale * *x + (low * sum + bias));
+        }
     }
 }
 
@@ -215,6 +242,7 @@ unsafe fn gelu<S: Simd>(x: S::V) -> S::V {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::bf16;
 
     #[test]
     fn rotation_keeps_products_and_spreads_outliers() {
@@ -276,6 +304,10 @@ mod tests {
         let (sums, bias) = (vec![1.0; width], vec![0.25; width]);
         let (mut plain, mut act) = (x.clone(), x.clone());
         dequantize_rows(&mut plain, &[2.0], &[-0.5], &sums, &bias);
+        let mut narrow = vec![bf16::ZERO; width];
+        dequantize_rows_to(&x, &mut narrow, &[2.0], &[-0.5], &sums, &bias);
+        let rounded: Vec<bf16> = plain.iter().map(|&y| bf16::from_f32(y)).collect();
+        assert_eq!(narrow, rounded);
         dequantize_rows_gelu(&mut act, &[2.0], &[-0.5], &sums, &bias);
         for ((x, y), a) in x.iter().zip(&plain).zip(&act) {
             assert!((y - (2.0 * x - 0.25)).abs() < 1e-6);

@@ -219,20 +219,18 @@ impl CrossEncoder {
                 self.facts.family
             )));
         }
-        let order = batch::longest_first(&lengths);
         let workers = if self.compute.device == Device::Cpu {
             pool::threads()
         } else {
             1
         };
-        let batches = batch::cut(&lengths, &order, self.facts.weights_per_token, workers);
+        let batches = batch::divide(&lengths, self.facts.weights_per_token, workers);
         let finished = plan.finished_by();
 
-        let run = |range: &std::ops::Range<usize>, threads: usize| -> Result<Vec<f32>> {
+        let run = |members: &Vec<usize>, threads: usize| -> Result<Vec<f32>> {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            let members = &order[range.clone()];
             let batch = self.batch(&plan, members.iter().map(|&at| &plan.sequences[at]));
             let logits = self.forward(&batch, threads, cancel)?;
             progress.pairs.fetch_add(
@@ -243,13 +241,13 @@ impl CrossEncoder {
         };
         let tokens = lengths.iter().sum();
         let threads =
-            batch::threads_inside(&batches, tokens, self.facts.weights_per_token, workers);
-        let results = run_batches(&batches, workers, &|range| run(range, threads))?;
+            batch::threads_inside(batches.len(), tokens, self.facts.weights_per_token, workers);
+        let results = run_batches(&batches, workers, &|members| run(members, threads))?;
 
         let labels = self.labels();
         let mut scored = vec![0f32; plan.sequences.len() * labels];
-        for (range, logits) in batches.iter().zip(&results) {
-            for (row, &at) in order[range.clone()].iter().enumerate() {
+        for (members, logits) in batches.iter().zip(&results) {
+            for (row, &at) in members.iter().enumerate() {
                 scored[at * labels..][..labels].copy_from_slice(&logits[row * labels..][..labels]);
             }
         }
@@ -325,9 +323,9 @@ impl CrossEncoder {
 /// Runs every batch: on the CPU one batch per thread at a time, each with one thread inside libtorch, which
 /// beats one batch at a time on all threads since nothing waits between operators.
 fn run_batches(
-    batches: &[std::ops::Range<usize>],
+    batches: &[Vec<usize>],
     workers: usize,
-    run: &(impl Fn(&std::ops::Range<usize>) -> Result<Vec<f32>> + Sync),
+    run: &(impl Fn(&Vec<usize>) -> Result<Vec<f32>> + Sync),
 ) -> Result<Vec<Vec<f32>>> {
     if workers <= 1 || batches.is_empty() {
         return batches.iter().map(run).collect();
@@ -338,8 +336,10 @@ fn run_batches(
         let mut mine = Vec::new();
         while !failed.load(Ordering::Relaxed) {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(range) = batches.get(at) else { break };
-            match run(range) {
+            let Some(members) = batches.get(at) else {
+                break;
+            };
+            match run(members) {
                 Ok(logits) => mine.push((at, logits)),
                 Err(error) => {
                     failed.store(true, Ordering::Relaxed);

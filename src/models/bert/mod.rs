@@ -188,7 +188,8 @@ impl Layer {
         spans: &[Span],
         bias: Option<&DistanceBias>,
     ) -> Result<Tensor> {
-        let [q, k, v] = Linear::project([&self.query, &self.key, &self.value], queries, x)?;
+        let layers = [&self.query, &self.key, &self.value];
+        let [q, k, v] = Linear::project_narrow(layers, queries, x)?;
         let context = match bias {
             Some(bias) => self.attention.forward(&q, &k, &v, spans, bias)?,
             None => self.attention.forward(&q, &k, &v, spans, &NoBias)?,

@@ -2,6 +2,7 @@
 
 use super::Activation;
 use super::int8::{Int8, Rows};
+use crate::cpu::multiplies_bfloat16;
 use crate::error::Result;
 use crate::models::weights::{Scope, Weights};
 use crate::torch::Frozen;
@@ -127,6 +128,27 @@ impl Linear {
         }
         let [k, v] = Self::forward_all([key, value].map(plain), x)?;
         Ok([query.forward(queries)?, k, v])
+    }
+
+    /// As [`Linear::project`], for attention alone to read: 8-bit layers give bfloat16 where the CPU
+    /// multiplies it, which is twice as fast.
+    pub fn project_narrow(
+        layers: [&Linear; 3],
+        queries: &Tensor,
+        x: &Tensor,
+    ) -> Result<[Tensor; 3]> {
+        if let [Linear::Int8(query), Linear::Int8(key), Linear::Int8(value)] = layers
+            && std::ptr::eq(queries, x)
+            && multiplies_bfloat16()
+        {
+            let rows = Rows::new(x)?;
+            return Ok([
+                query.forward_narrow(&rows)?,
+                key.forward_narrow(&rows)?,
+                value.forward_narrow(&rows)?,
+            ]);
+        }
+        Self::project(layers, queries, x)
     }
 
     /// As [`Linear::forward`] with an activation, fused into the product where the library can.
