@@ -50,7 +50,7 @@ format: $(VENV)/.lint
 	$(BIN)/ruff format
 
 bench: $(VENV)/.bench
-	for bench in $(filter-out benches/draw_%,$(wildcard benches/*.py)); do $(BIN)/python "$$bench" || exit 1; done
+	for bench in $(filter-out benches/draw_% benches/profile_%,$(wildcard benches/*.py)); do $(BIN)/python "$$bench" || exit 1; done
 
 dev: $(VENV)/.torch
 	$(PIP) --editable . --group dev

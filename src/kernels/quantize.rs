@@ -72,27 +72,34 @@ unsafe fn quantize<S: Simd, T: Element>(
     lows: &mut [f32],
 ) {
     assert!(x.len() == out.len() && x.len() == scales.len() * width && scales.len() == lows.len());
-    let mut rotated = vec![0f32; width];
+    let mut floats = vec![0f32; width];
     let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
     for ((row, codes), (scale, low)) in rows.zip(scales.iter_mut().zip(lows)) {
-        for (to, from) in rotated.iter_mut().zip(row) {
+        for (to, from) in floats.iter_mut().zip(row) {
             *to = from.to_f32();
         }
         // SAFETY: the dispatcher's promise.
-        let (least, most) = unsafe {
-            rotate_row::<S>(&mut rotated);
-            range::<S>(&rotated)
-        };
-        (*low, *scale) = (least, (most - least) / 255.0);
-        let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
-        for (code, x) in codes.iter_mut().zip(&rotated) {
-            // Within 0..=255.5 by construction. A row with NaN keeps it in its scale; its codes are arbitrary.
-            let value = ((x - least) * inverse + 0.5).clamp(0.0, 255.0);
-            // SAFETY: in the range of i32 after the clamp, or NaN made zero.
-            *code =
-                unsafe { (if value >= 0.0 { value } else { 0.0 }).to_int_unchecked::<i32>() } as u8;
-        }
+        (*scale, *low) = unsafe { quantize_row::<S>(&mut floats, codes) };
     }
+}
+
+/// Rotates a row in place and gives its codes, scale and smallest number.
+#[inline(always)]
+unsafe fn quantize_row<S: Simd>(row: &mut [f32], codes: &mut [u8]) -> (f32, f32) {
+    // SAFETY: the caller's promise.
+    let (least, most) = unsafe {
+        rotate_row::<S>(row);
+        range::<S>(row)
+    };
+    let scale = (most - least) / 255.0;
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    for (code, x) in codes.iter_mut().zip(row) {
+        // Within 0..=255.5 by construction. A row with NaN keeps it in its scale; its codes are arbitrary.
+        let value = ((*x - least) * inverse + 0.5).clamp(0.0, 255.0);
+        // SAFETY: in the range of i32 after the clamp, or NaN made zero.
+        *code = unsafe { (if value >= 0.0 { value } else { 0.0 }).to_int_unchecked::<i32>() } as u8;
+    }
+    (scale, least)
 }
 
 /// Smallest and largest number; NaN if there is one.
@@ -175,33 +182,82 @@ unsafe fn dequantize_gelu<S: Simd>(
     sums: &[f32],
     bias: &[f32],
 ) {
+    for ((row, &scale), &low) in x.chunks_exact_mut(sums.len()).zip(scales).zip(lows) {
+        // SAFETY: the dispatcher's promise.
+        unsafe { dequantize_row_gelu::<S>(row, scale, low, sums, bias) }
+    }
+}
+
+#[inline(always)]
+unsafe fn dequantize_row_gelu<S: Simd>(
+    row: &mut [f32],
+    scale: f32,
+    low: f32,
+    sums: &[f32],
+    bias: &[f32],
+) {
     let width = sums.len();
-    assert!(bias.len() == width);
+    assert!(row.len() == width && bias.len() == width);
     let whole = width / S::LANES * S::LANES;
-    for ((row, &scale), &low) in x.chunks_exact_mut(width).zip(scales).zip(lows) {
-        // SAFETY: the dispatcher's promise; vectors end at `whole <= width`, the tail is copied through
-        // a vector of its own.
-        unsafe {
-            for at in (0..whole).step_by(S::LANES) {
-                let to = row.as_mut_ptr().add(at);
-                let (sum, bias) = (sums.as_ptr().add(at), bias.as_ptr().add(at));
-                S::store(to, finish::<S>(to, sum, bias, scale, low));
-            }
-            if whole < width {
-                let mut tail = [[0f32; LANES]; 3];
-                tail[0][..width - whole].copy_from_slice(&row[whole..]);
-                tail[1][..width - whole].copy_from_slice(&sums[whole..]);
-                tail[2][..width - whole].copy_from_slice(&bias[whole..]);
-                let (sum, bias) = (tail[1].as_ptr(), tail[2].as_ptr());
-                let v = finish::<S>(tail[0].as_ptr(), sum, bias, scale, low);
-                S::store(tail[0].as_mut_ptr(), v);
-                row[whole..].copy_from_slice(&tail[0][..width - whole]);
-            }
+    // SAFETY: the caller's promise; vectors end at `whole <= width`, the tail is copied through a
+    // vector of its own.
+    unsafe {
+        for at in (0..whole).step_by(S::LANES) {
+            let to = row.as_mut_ptr().add(at);
+            let (sum, bias) = (sums.as_ptr().add(at), bias.as_ptr().add(at));
+            S::store(to, finish::<S>(to, sum, bias, scale, low));
+        }
+        if whole < width {
+            let mut tail = [[0f32; LANES]; 3];
+            tail[0][..width - whole].copy_from_slice(&row[whole..]);
+            tail[1][..width - whole].copy_from_slice(&sums[whole..]);
+            tail[2][..width - whole].copy_from_slice(&bias[whole..]);
+            let (sum, bias) = (tail[1].as_ptr(), tail[2].as_ptr());
+            let v = finish::<S>(tail[0].as_ptr(), sum, bias, scale, low);
+            S::store(tail[0].as_mut_ptr(), v);
+            row[whole..].copy_from_slice(&tail[0][..width - whole]);
         }
     }
 }
 
-/// One vector of [`dequantize_rows_gelu`]. A function, not a closure: closures would not inherit the
+/// Rows of 8-bit codes with what takes each back, to be written.
+pub struct CodesMut<'a> {
+    pub codes: &'a mut [u8],
+    pub scales: &'a mut [f32],
+    pub lows: &'a mut [f32],
+}
+
+simd_dispatch! {
+    /// [`dequantize_rows_gelu`] and [`quantize_rows`], row by row while it is in the first cache.
+    pub fn requantize_rows_gelu(x: &[f32], scales: &[f32], lows: &[f32], sums: &[f32], bias: &[f32], out: CodesMut<'_>) = requantize_gelu
+}
+
+#[inline(always)]
+unsafe fn requantize_gelu<S: Simd>(
+    x: &[f32],
+    scales: &[f32],
+    lows: &[f32],
+    sums: &[f32],
+    bias: &[f32],
+    out: CodesMut<'_>,
+) {
+    let width = sums.len();
+    assert!(x.len() == out.codes.len() && x.len() == out.scales.len() * width);
+    assert!(out.scales.len() == out.lows.len());
+    let mut floats = vec![0f32; width];
+    let from = x.chunks_exact(width).zip(scales.iter().zip(lows));
+    let to = (out.codes.chunks_exact_mut(width)).zip(out.scales.iter_mut().zip(out.lows));
+    for ((row, (&scale, &low)), (codes, (new_scale, new_low))) in from.zip(to) {
+        floats.copy_from_slice(row);
+        // SAFETY: the dispatcher's promise.
+        (*new_scale, *new_low) = unsafe {
+            dequantize_row_gelu::<S>(&mut floats, scale, low, sums, bias);
+            quantize_row::<S>(&mut floats, codes)
+        };
+    }
+}
+
+/// One vector of [`dequantize_row_gelu`]. A function, not a closure: closures would not inherit the
 /// instruction set.
 #[inline(always)]
 unsafe fn finish<S: Simd>(
@@ -294,6 +350,31 @@ mod tests {
             quantize_rows(&row, 40, &mut [0; 40], &mut scale, &mut low);
             let finite = scale[0] + low[0];
             assert_eq!(finite.is_finite(), value.is_finite(), "{value}");
+        }
+    }
+
+    #[test]
+    fn requantising_is_both_steps() {
+        for width in [48, 37] {
+            let x: Vec<f32> = (0..3 * width)
+                .map(|i| (i * 7919 % 997) as f32 - 400.0)
+                .collect();
+            let (scales, lows) = ([0.01, 0.004, 0.02], [-0.5, 0.25, 1.0]);
+            let sums: Vec<f32> = (0..width).map(|i| i as f32 * 0.1 - 2.0).collect();
+            let bias: Vec<f32> = (0..width).map(|i| (i % 5) as f32 * 0.3).collect();
+            let mut floats = x.clone();
+            dequantize_rows_gelu(&mut floats, &scales, &lows, &sums, &bias);
+            let mut wanted = (vec![0; x.len()], [0.0; 3], [0.0; 3]);
+            quantize_rows(&floats, width, &mut wanted.0, &mut wanted.1, &mut wanted.2);
+            let mut found = (vec![0; x.len()], [0.0; 3], [0.0; 3]);
+            let out = CodesMut {
+                codes: &mut found.0,
+                scales: &mut found.1,
+                lows: &mut found.2,
+            };
+            requantize_rows_gelu(&x, &scales, &lows, &sums, &bias, out);
+            assert_eq!(found, wanted);
+            assert!(found.0.iter().any(|&code| code > 200));
         }
     }
 

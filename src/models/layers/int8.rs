@@ -3,7 +3,8 @@
 use super::{Activation, with_element};
 use crate::error::Result;
 use crate::kernels::quantize::{
-    dequantize_rows, dequantize_rows_gelu, dequantize_rows_to, quantize_rows, rotate_rows,
+    CodesMut, dequantize_rows, dequantize_rows_gelu, dequantize_rows_to, quantize_rows,
+    requantize_rows_gelu, rotate_rows,
 };
 use crate::torch::Frozen;
 use crate::torch::dispatcher::{Argument, call};
@@ -36,20 +37,28 @@ impl Rows {
     /// `x` is f32 or bfloat16 `[rows, inputs]`.
     pub fn new(x: &Tensor) -> Result<Self> {
         let (rows, inputs) = x.size2()?;
-        let mut codes = Tensor::f_empty([rows, inputs], (Kind::Uint8, Device::Cpu))?;
-        let (mut scales, mut lows) = (vec![0f32; rows as usize], vec![0f32; rows as usize]);
-        with_element!(x.kind(), T => quantize_rows(
-            super::view::<T>(x),
-            inputs as usize,
-            super::view_bytes_mut(&mut codes),
-            &mut scales,
-            &mut lows,
-        ));
+        let mut new = Rows::empty(rows, inputs)?;
+        let out = new.parts();
+        with_element!(x.kind(), T => {
+            quantize_rows(super::view::<T>(x), inputs as usize, out.codes, out.scales, out.lows)
+        });
+        Ok(new)
+    }
+
+    fn empty(rows: i64, inputs: i64) -> Result<Self> {
         Ok(Rows {
-            codes,
-            scales,
-            lows,
+            codes: Tensor::f_empty([rows, inputs], (Kind::Uint8, Device::Cpu))?,
+            scales: vec![0.0; rows as usize],
+            lows: vec![0.0; rows as usize],
         })
+    }
+
+    fn parts(&mut self) -> CodesMut<'_> {
+        CodesMut {
+            codes: super::view_bytes_mut(&mut self.codes),
+            scales: &mut self.scales,
+            lows: &mut self.lows,
+        }
     }
 }
 
@@ -115,6 +124,22 @@ impl Int8 {
             &self.bias,
         );
         Ok(y)
+    }
+
+    /// As [`Int8::forward`] with GELU, as rows for another such layer.
+    pub fn forward_gelu_rows(&self, rows: &Rows) -> Result<Rows> {
+        let product = self.product(rows)?;
+        let (count, outputs) = product.size2()?;
+        let mut new = Rows::empty(count, outputs)?;
+        requantize_rows_gelu(
+            super::view::<f32>(&product),
+            &rows.scales,
+            &rows.lows,
+            &self.sums,
+            &self.bias,
+            new.parts(),
+        );
+        Ok(new)
     }
 
     /// The product of the codes, f32. Scales of rows and offsets follow: the operator knows one scale

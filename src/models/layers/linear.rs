@@ -151,6 +151,21 @@ impl Linear {
         Self::project(layers, queries, x)
     }
 
+    /// Two layers with an activation between; 8-bit ones hand codes on, and no floats lie between.
+    pub fn feed_forward(
+        [inner, outer]: [&Linear; 2],
+        activation: Activation,
+        x: &Tensor,
+    ) -> Result<Tensor> {
+        match (inner, outer, activation) {
+            (Linear::Int8(inner), Linear::Int8(outer), Activation::Gelu) => {
+                let rows = inner.forward_gelu_rows(&Rows::new(x)?)?;
+                outer.forward(&rows, Activation::Identity)
+            }
+            _ => outer.forward(&inner.forward_act(x, activation)?),
+        }
+    }
+
     /// As [`Linear::forward`] with an activation, fused into the product where the library can.
     pub fn forward_act(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         match self {

@@ -62,8 +62,8 @@ impl PostNorm {
         let attended = self
             .attention_norm
             .forward_residual(self.attention_out.forward(context)?, input)?;
-        let inner = self.inner.forward_act(&attended, self.activation)?;
-        self.outer_norm
-            .forward_residual(self.outer.forward(&inner)?, &attended)
+        let layers = [&self.inner, &self.outer];
+        let fed = Linear::feed_forward(layers, self.activation, &attended)?;
+        self.outer_norm.forward_residual(fed, &attended)
     }
 }
