@@ -1,7 +1,7 @@
 """Re-ranking on a CPU: ours and the peers in turn, on the same pairs, in one run.
 
-    python benches/bench_rerank.py [--quick] [--model minilm-l6 ...] [--lengths msmarco ...]
-                                   [--peers onnxruntime ...] [--json FILE]
+    python benches/bench_rerank.py [--quick] [--throughput] [--model minilm-l6 ...]
+                                   [--lengths msmarco ...] [--peers onnxruntime ...] [--json FILE]
 
 Every implementation runs in a process of its own with two threads (`--threads`); peers at the batch
 size, and ONNX Runtime and OpenVINO with one or several parallel lanes, that served them best.
@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "build" / "bench"
@@ -31,6 +32,7 @@ def parse():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="MiniLM, msmarco, few pairs")
+    parser.add_argument("--throughput", action="store_true", help="no latency, no cold starts")
     parser.add_argument("--model", nargs="+", choices=models.MODELS, help="default: all")
     parser.add_argument("--lengths", nargs="+", choices=texts.PROFILES, help="default: all")
     peers = [name for name in engines.ENGINES if name != "cherche-rs"]
@@ -64,6 +66,8 @@ def main():
     from rerank import engines, measure, models, report, texts
 
     plan = measure.QUICK if options.quick else measure.Plan()
+    if options.throughput:
+        plan = replace(plan, latency=(), cold_starts=0)
     names = options.model or (["minilm-l6"] if options.quick else list(models.MODELS))
     profiles = options.lengths or (["msmarco"] if options.quick else list(texts.PROFILES))
     peers = list(engines.ENGINES) if options.peers is None else [*options.peers, "cherche-rs"]

@@ -53,7 +53,7 @@ class Plan:
     rounds: int = 5
     batch_sizes: tuple[int, ...] = (8, 32)
     tune_repeats: int = 2
-    order_queries: int = 12
+    order_queries: int = 16
     latency: tuple[tuple[int, int], ...] = ((10, 100), (100, 10))
     cold_starts: int = 3
     budget: float = 3e12
@@ -134,7 +134,7 @@ class Cell:
         finally:
             for worker in self.workers.values():
                 worker.close()
-        if self.profile == "msmarco":
+        if self.profile == "msmarco" and self.plan.cold_starts:
             found["cold"] = self._cold()
         found["absent"] = self.absent
         return found
