@@ -154,7 +154,7 @@ fn in_pairs<T: Element, B: Bias>(
 
 /// The working memory of one call, in the 32-bit words of a [`Format`].
 struct Scratch {
-    /// Keys of one head as they come: `[padded length, padded words]`.
+    /// Keys of one head as they come, anything past the last: `[padded length, padded words]`.
     rows: Vec<f32>,
     /// The same, transposed: `[padded words, padded length]`.
     keys: Vec<f32>,
@@ -213,7 +213,6 @@ unsafe fn body<S: Simd, F: Format<S, T>, T: Element, B: Bias>(
             for (row, line) in span.keys.clone().zip(keys.chunks_exact_mut(padded_words)) {
                 F::row(k.part(row, column, dim), line);
             }
-            keys[length * padded_words..].fill(0.0);
             // SAFETY: the caller's promise; both are `padded * padded_words` long.
             unsafe { transpose::<S>(keys, padded_words, padded, &mut scratch.keys) };
             let lines = scratch.values.chunks_exact_mut(padded_dim);

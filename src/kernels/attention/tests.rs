@@ -23,41 +23,43 @@ impl Bias for Slope {
     }
 }
 
-fn check(geometry: Geometry, lengths: &[usize], bias: &impl Bias) {
+/// Compares on sequences of these lengths; of each, only the queries from the `skip`th on are asked.
+fn check<T: Element>(geometry: Geometry, lengths: &[usize], skip: usize, bias: &impl Bias) {
+    let tolerance = if T::KIND == tch::Kind::Float {
+        1e-5
+    } else {
+        // Weights and results have 8 bits; values are at most 1.
+        8e-3
+    };
     let rows: usize = lengths.iter().sum();
     let (width, kv_width) = (
         geometry.heads * geometry.head_dim,
         geometry.kv_heads * geometry.head_dim,
     );
-    let (q, k, v) = (
-        noise(rows * width, 1),
-        noise(rows * kv_width, 2),
-        noise(rows * kv_width, 3),
-    );
+    let numbers = |count, seed| -> Vec<T> {
+        let noise = noise(count, seed).into_iter();
+        noise.map(T::from_f32).collect()
+    };
+    let q = numbers(rows * width, 1);
+    let (k, v) = (numbers(rows * kv_width, 2), numbers(rows * kv_width, 3));
     let mut spans = Vec::new();
-    let mut at = 0;
+    let (mut at, mut asked) = (0, 0);
     for &n in lengths {
+        let first_query = skip.min(n - 1);
         spans.push(Span {
-            queries: at..at + n,
+            queries: asked..asked + n - first_query,
             keys: at..at + n,
-            first_query: 0,
+            first_query,
         });
         at += n;
+        asked += n - first_query;
     }
-    let mut out = vec![0f32; rows * width];
+    let mut out = vec![T::from_f32(0.0); asked * width];
+    let part = |data, stride| Rows { data, stride };
     attention(
-        Rows {
-            data: &q,
-            stride: width,
-        },
-        Rows {
-            data: &k,
-            stride: kv_width,
-        },
-        Rows {
-            data: &v,
-            stride: kv_width,
-        },
+        part(&q[..asked * width], width),
+        part(&k, kv_width),
+        part(&v, kv_width),
         &mut out,
         &spans,
         geometry,
@@ -67,24 +69,19 @@ fn check(geometry: Geometry, lengths: &[usize], bias: &impl Bias) {
     for (sequence, span) in spans.iter().enumerate() {
         for head in 0..geometry.heads {
             let kv = head / (geometry.heads / geometry.kv_heads);
-            for i in 0..span.keys.len() {
-                let mut scores: Vec<f32> = span
-                    .keys
-                    .clone()
-                    .map(|j| {
-                        (0..d)
-                            .map(|p| {
-                                q[(at_row(span, i)) * width + head * d + p]
-                                    * k[j * kv_width + kv * d + p]
-                            })
-                            .sum::<f32>()
-                            * geometry.scale
-                    })
-                    .collect();
-                bias.add(sequence, head, i, &mut scores);
+            for (i, row) in span.queries.clone().enumerate() {
+                let position = span.first_query + i;
+                let score = |j: usize| {
+                    let query = &q[row * width + head * d..][..d];
+                    let key = &k[j * kv_width + kv * d..][..d];
+                    let products = query.iter().zip(key).map(|(a, b)| a.to_f32() * b.to_f32());
+                    products.sum::<f32>() * geometry.scale
+                };
+                let mut scores: Vec<f32> = span.keys.clone().map(score).collect();
+                bias.add(sequence, head, position, &mut scores);
                 for (j, s) in scores.iter_mut().enumerate() {
-                    let far = geometry.window.is_some_and(|w| i.abs_diff(j) > w);
-                    if far || (geometry.causal && j > i) {
+                    let far = geometry.window.is_some_and(|w| position.abs_diff(j) > w);
+                    if far || (geometry.causal && j > position) {
                         *s = f32::NEG_INFINITY;
                     }
                 }
@@ -92,25 +89,24 @@ fn check(geometry: Geometry, lengths: &[usize], bias: &impl Bias) {
                 let weights: Vec<f64> = scores.iter().map(|s| f64::from(s - top).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 for p in 0..d {
-                    let want: f64 = weights
+                    let values = span
+                        .keys
+                        .clone()
+                        .map(|j| v[j * kv_width + kv * d + p].to_f32());
+                    let sum: f64 = weights
                         .iter()
-                        .zip(span.keys.clone())
-                        .map(|(w, j)| w / total * f64::from(v[j * kv_width + kv * d + p]))
+                        .zip(values)
+                        .map(|(w, v)| w * f64::from(v))
                         .sum();
-                    let got = out[at_row(span, i) * width + head * d + p];
-                    assert!((f64::from(got) - want).abs() < 1e-5, "{got} {want}");
+                    let (want, got) = (sum / total, out[row * width + head * d + p].to_f32());
+                    assert!((f64::from(got) - want).abs() < tolerance, "{got} {want}");
                 }
             }
         }
     }
 }
 
-fn at_row(span: &Span, i: usize) -> usize {
-    span.queries.start + i
-}
-
-#[test]
-fn agrees_with_the_definition() {
+fn check_all<T: Element>() {
     let plain = Geometry {
         heads: 3,
         kv_heads: 3,
@@ -119,34 +115,37 @@ fn agrees_with_the_definition() {
         window: None,
         causal: false,
     };
+    let windowed = Geometry {
+        window: Some(4),
+        ..plain
+    };
+    let causal = Geometry {
+        causal: true,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 64,
+        ..plain
+    };
+    let uneven = Geometry {
+        head_dim: 20,
+        ..plain
+    };
     let lengths = [1, 7, 8, 9, 16, 17, 33, 80];
-    check(plain, &lengths, &NoBias);
-    check(plain, &lengths, &Slope);
-    check(
-        Geometry {
-            head_dim: 20,
-            ..plain
-        },
-        &lengths,
-        &NoBias,
-    );
-    check(
-        Geometry {
-            window: Some(4),
-            ..plain
-        },
-        &lengths,
-        &NoBias,
-    );
-    check(
-        Geometry {
-            causal: true,
-            heads: 4,
-            kv_heads: 2,
-            head_dim: 64,
-            ..plain
-        },
-        &lengths,
-        &NoBias,
-    );
+    for skip in [0, 5, 100] {
+        check::<T>(plain, &lengths, skip, &NoBias);
+        check::<T>(plain, &lengths, skip, &Slope);
+        check::<T>(windowed, &lengths, skip, &NoBias);
+        check::<T>(causal, &lengths, skip, &NoBias);
+        check::<T>(uneven, &lengths, skip, &NoBias);
+    }
+}
+
+#[test]
+fn agrees_with_the_definition() {
+    check_all::<f32>();
+}
+
+#[test]
+fn agrees_with_the_definition_in_bfloat16() {
+    check_all::<half::bf16>();
 }
