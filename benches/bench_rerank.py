@@ -32,7 +32,11 @@ def parse():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="MiniLM, msmarco, few pairs")
-    parser.add_argument("--throughput", action="store_true", help="no latency, no cold starts")
+    parser.add_argument(
+        "--throughput",
+        action="store_true",
+        help="leave out what takes long",
+    )
     parser.add_argument("--model", nargs="+", choices=models.MODELS, help="default: all")
     parser.add_argument("--lengths", nargs="+", choices=texts.PROFILES, help="default: all")
     peers = [name for name in engines.ENGINES if name != "cherche-rs"]
@@ -67,7 +71,7 @@ def main():
 
     plan = measure.QUICK if options.quick else measure.Plan()
     if options.throughput:
-        plan = replace(plan, latency=(), cold_starts=0)
+        plan = replace(plan, latency=(), cold_starts=0, budget=plan.budget / 4)
     names = options.model or (["minilm-l6"] if options.quick else list(models.MODELS))
     profiles = options.lengths or (["msmarco"] if options.quick else list(texts.PROFILES))
     peers = list(engines.ENGINES) if options.peers is None else [*options.peers, "cherche-rs"]

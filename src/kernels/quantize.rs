@@ -42,8 +42,27 @@ unsafe fn rotate_row<S: Simd>(row: &mut [f32]) {
             let v = S::hadamard(S::load(chunk.as_ptr()));
             S::store(chunk.as_mut_ptr(), S::mul(v, scale));
         }
+        // Two steps a pass, as every number is read and written once a pass.
         let mut stride = 1;
-        while stride < block {
+        while 2 * stride < block {
+            for start in (0..vectors).step_by(4 * stride) {
+                for at in start..start + stride {
+                    let first = row.as_mut_ptr().add(at * S::LANES);
+                    let step = stride * S::LANES;
+                    let places = [0, 1, 2, 3].map(|i| first.wrapping_add(i * step));
+                    let (a, b) = (S::load(places[0]), S::load(places[1]));
+                    let (c, d) = (S::load(places[2]), S::load(places[3]));
+                    let (ab, cd) = (S::add(a, b), S::add(c, d));
+                    S::store(places[0], S::add(ab, cd));
+                    S::store(places[2], S::sub(ab, cd));
+                    let (ab, cd) = (S::sub(a, b), S::sub(c, d));
+                    S::store(places[1], S::add(ab, cd));
+                    S::store(places[3], S::sub(ab, cd));
+                }
+            }
+            stride *= 4;
+        }
+        if stride < block {
             for start in (0..vectors).step_by(2 * stride) {
                 for at in start..start + stride {
                     let lower = row.as_mut_ptr().add(at * S::LANES);
@@ -53,7 +72,6 @@ unsafe fn rotate_row<S: Simd>(row: &mut [f32]) {
                     S::store(upper, S::sub(a, b));
                 }
             }
-            stride *= 2;
         }
     }
 }
