@@ -30,7 +30,10 @@ impl Scattered {
 }
 
 /// Records of all positions by bucket, then document, then offset, and where each bucket starts.
-pub fn scatter<S: Symbol>(layout: &Layout<S>, progress: Progress) -> Result<(Scratch, Vec<u32>)> {
+pub fn scatter<S: Symbol>(
+    layout: &Layout<S>,
+    progress: Progress,
+) -> Result<(Scratch<Record>, Vec<u32>)> {
     let buckets = 1 << layout.table_bits;
     let parts = parts(layout);
     let mut cursors: Vec<Vec<u32>> = parts
