@@ -53,16 +53,15 @@ impl Norms {
         let mut terms: Vec<u32> = (0..docs)
             .map(|doc| shape.positions(length(doc)) as u32)
             .collect();
-        let correction = |&DocRepeat { ngram, doc, tf }: &DocRepeat| {
+        let idf_square = |ngram: u32| model.idf_squares.get(frequencies.get(ngram as usize));
+        let more = |&DocRepeat { doc, tf, .. }: &DocRepeat| {
             let doc = usize::from(doc);
             let weight = weighting.saturation(tf, penalties[doc]);
-            let counted = f64::from(tf) * ones[doc] * ones[doc];
-            let idf_square = model.idf_squares.get(frequencies.get(ngram as usize));
-            (weight * weight - counted) * idf_square
+            weight * weight - f64::from(tf) * ones[doc] * ones[doc]
         };
         let corrections: Vec<Corrections> = repeats
             .par_chunks(repeats.len().div_ceil(PARTS).max(1))
-            .map(|repeats| Corrections::of(docs, repeats, correction))
+            .map(|repeats| Corrections::of(docs, repeats, idf_square, more))
             .collect();
         for part in corrections {
             add(&mut squares, &part.squares);
@@ -95,12 +94,21 @@ struct Corrections {
 }
 
 impl Corrections {
-    fn of(docs: usize, repeats: &[DocRepeat], correction: impl Fn(&DocRepeat) -> f64) -> Self {
+    /// `more` is by how much the square of a weight is off, before idf.
+    fn of(
+        docs: usize,
+        repeats: &[DocRepeat],
+        idf_square: impl Fn(u32) -> f64,
+        more: impl Fn(&DocRepeat) -> f64,
+    ) -> Self {
         let mut squares = vec![0.0; docs];
         let mut terms = vec![0; docs];
-        for repeat in repeats {
-            squares[usize::from(repeat.doc)] += correction(repeat);
-            terms[usize::from(repeat.doc)] += 1;
+        for of_ngram in repeats.chunk_by(|a, b| a.ngram == b.ngram) {
+            let idf_square = idf_square(of_ngram[0].ngram);
+            for repeat in of_ngram {
+                squares[usize::from(repeat.doc)] += more(repeat) * idf_square;
+                terms[usize::from(repeat.doc)] += 1;
+            }
         }
         Self { squares, terms }
     }

@@ -123,15 +123,19 @@ impl<S: Symbol> Reader<'_, S> {
             last,
             again,
         } = self;
+        if records.is_empty() {
+            group.sizes.push(0);
+            return;
+        }
+        // A copy: what is written to the group cannot be a part of it, so that it stays in registers.
+        let layout = **layout;
         let shortest = layout.shape.shortest;
         let paths_before = group.at.len();
         let mut depth = shortest - 1;
         let mut previous = None;
         for (posting, (&record, doc_slot)) in (first..).zip(records.iter().zip(docs)) {
             if let Some(&coming) = records.get((posting - first) as usize + AHEAD) {
-                let doc = usize::from(layout.doc(coming));
-                prefetch(&last[doc]);
-                prefetch(&layout.texts.offsets[doc]);
+                prefetch(&last[usize::from(layout.doc(coming))]);
             }
             let shared = match previous {
                 None => Some(0),

@@ -67,9 +67,11 @@ pub fn scatter<S: Symbol>(
         .into_par_iter()
         .zip(cursors)
         .try_for_each(|(part, mut cursor)| -> Result<()> {
+            // Copies: what is written to the records cannot be a part of them.
+            let (layout, shape) = (*layout, *layout.shape);
             for doc in part {
                 let text = layout.texts.get(doc);
-                layout.shape.for_each_key(text, |offset, key| {
+                shape.for_each_key(text, |offset, key| {
                     let place = &mut cursor[layout.bucket(key)];
                     // SAFETY: the cursors of all parts and buckets were laid one after the other
                     // above by counting exactly these visits, so every place is inside `records`
