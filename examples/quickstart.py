@@ -3,7 +3,7 @@
     python examples/quickstart.py [MODEL]
 
 MODEL is the name of a cross-encoder on the Hugging Face hub or a local directory; left out, the
-small English model that lies beside this file.
+small English model that is part of cherche_rs.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import inspect
 import textwrap
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 MODULES = """
     argparse base64 bisect calendar collections configparser contextlib copy csv datetime decimal
@@ -25,11 +24,11 @@ MODULES = """
 """
 
 QUERIES = [
-    "average of a list of numbers",
     "temporary file that is deleted when closed",
-    "the middle value of some data",
+    "average of data",
+    "text of a month as a calendar",
+    "read lines from several files",
     "copy a file",
-    "compress data",
 ]
 
 
@@ -129,10 +128,10 @@ def main():
     parser.add_argument(
         "model",
         nargs="?",
-        default=Path(__file__).with_name("model"),
-        help="hub name or directory of a cross-encoder (default: the small one in examples/model)",
+        help="hub name or directory of a cross-encoder (default: the one in the package)",
     )
-    model = {"encoder": parser.parse_args().model}
+    name = parser.parse_args().model
+    model = {} if name is None else {"encoder": name}
     with timed("import cherche_rs"):
         from cherche_rs import rank, retrieve
     tutorial(rank, retrieve, model)

@@ -1,8 +1,9 @@
-"""The candidate lists a training step ranks: the answer, hard negatives and random ones."""
+"""The candidate lists a training step ranks: the answer, what TfIdf and the teacher rank first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,86 +12,82 @@ import numpy as np
 from cherche_rs import retrieve
 
 SHARD = 4_000
-DEPTH = 24
+DEPTH = 100  # of TfIdf's ranking: the student learns to re-rank what it will be given
+SEMANTIC = 8
 
 
 @dataclass
 class Pools:
-    """Negatives come from shards of the corpus, so they are as hard as a user's collection has.
+    """What may be ranked for each query, as rows of the texts; -1 is none.
 
-    For every query its own text (`gold`) and hard negatives, as rows of the texts; -1 is none."""
+    They come from shards of the corpus, so they are as hard as a user's collection has.
+    """
 
-    gold: np.ndarray  # (queries,)
+    answers: list[list[int]]
     lexical: np.ndarray  # (queries, DEPTH) nearest by TfIdf
-    semantic: np.ndarray  # (queries, DEPTH) nearest by the teacher
+    likeness: np.ndarray  # (queries, DEPTH) their cosines
+    semantic: np.ndarray  # (queries, SEMANTIC) nearest by the teacher
+
+    def likeness_of(self, query: int, text: int) -> float:
+        """TfIdf's cosine; of a text that it did not find, the smallest of those it found."""
+        at = np.flatnonzero(self.lexical[query] == text)
+        return float(self.likeness[query, at[0] if len(at) else -1])
 
 
-def _shards(gold: np.ndarray, total: int) -> Iterator[tuple[range, np.ndarray]]:
-    """Parts of the corpus, each with the queries whose answer it holds."""
-    for start in range(0, total, SHARD):
-        shard = range(start, min(start + SHARD, total))
-        yield shard, np.flatnonzero((gold >= shard.start) & (gold < shard.stop))
-
-
-def lexical_negatives(
-    queries: list[str], gold: np.ndarray, texts: list[str], cache: Path
-) -> np.ndarray:
-    """The texts TfIdf ranks first, but for the answer; the same cache for the same queries."""
+def make(
+    queries: list[str],
+    answers: list[list[int]],
+    texts: list[str],
+    query_vectors: np.ndarray,
+    text_vectors: np.ndarray,
+    directory: Path,
+) -> Pools:
+    """Pools of every query, of the shard its first answer is in; kept in `directory`."""
+    asked_of = json.dumps([queries, answers, texts]).encode()
+    cache = directory / f"pools-{hashlib.sha1(asked_of).hexdigest()[:16]}.npz"
     if cache.exists():
-        return np.load(cache)
-    found = np.full((len(queries), DEPTH), -1, np.int32)
-    for shard, asked in _shards(gold, len(texts)):
+        kept = np.load(cache)
+        return Pools(answers, kept["lexical"], kept["likeness"], kept["semantic"])
+    lexical = np.full((len(queries), DEPTH), -1, np.int32)
+    likeness = np.zeros((len(queries), DEPTH), np.float32)
+    semantic = np.full((len(queries), SEMANTIC), -1, np.int32)
+    first = np.array([own[0] for own in answers])
+    for start in range(0, len(texts), SHARD):
+        shard = range(start, min(start + SHARD, len(texts)))
+        asked = np.flatnonzero((first >= shard.start) & (first < shard.stop))
         documents = [{"id": row, "text": texts[row]} for row in shard]
         retriever = retrieve.TfIdf(key="id", on=["text"], documents=documents, k=DEPTH)
-        answers = retriever([queries[i] for i in asked], tqdm_bar=False)
-        for i, answer in zip(asked, answers, strict=True):
-            keys = [hit["id"] for hit in answer if hit["id"] != gold[i]]
-            found[i, : len(keys)] = keys
-    np.save(cache, found)
-    return found
-
-
-def semantic_negatives(
-    gold: np.ndarray, query_vectors: np.ndarray, text_vectors: np.ndarray
-) -> np.ndarray:
-    """The texts the teacher ranks first, but for the answer."""
-    found = np.full((len(gold), DEPTH), -1, np.int32)
-    for shard, asked in _shards(gold, len(text_vectors)):
+        found = retriever([queries[i] for i in asked], tqdm_bar=False)
+        for i, hits in zip(asked, found, strict=True):
+            lexical[i, : len(hits)] = [hit["id"] for hit in hits]
+            likeness[i, : len(hits)] = [hit["similarity"] for hit in hits]
         cosines = query_vectors[asked].astype(np.float32) @ text_vectors[shard].astype(np.float32).T
-        cosines[np.arange(len(asked)), gold[asked] - shard.start] = -2
-        depth = min(DEPTH, len(shard) - 1)
-        found[asked, :depth] = np.argpartition(-cosines, depth, axis=1)[:, :depth] + shard.start
-    return found
+        depth = min(SEMANTIC, len(shard) - 1)
+        semantic[asked, :depth] = np.argpartition(-cosines, depth, axis=1)[:, :depth] + start
+    np.savez(cache, lexical=lexical, likeness=likeness, semantic=semantic)
+    return Pools(answers, lexical, likeness, semantic)
 
 
-def drop_contained(pool: np.ndarray, queries: list[str], texts: list[str]) -> None:
-    """Clear negatives that stand word for word in the query: a tag of its text is no wrong tag."""
-    lowered = [f" {text.lower()} " for text in texts]
-    for row, query in zip(pool, queries, strict=True):
-        padded = f" {query.lower()} "
-        row[[number >= 0 and lowered[number] in padded for number in row]] = -1
-
-
-def draw(pools: Pools, rows: np.ndarray, total: int, plan: tuple[int, int, int], rng) -> np.ndarray:
-    """Candidate rows, the gold one first.
+def draw(pools: Pools, query: int, plan: tuple[int, int, int], total: int, rng) -> np.ndarray:
+    """Candidate rows of one query, an answer first, none twice.
 
     Parameters
     ----------
-    rows
-        Queries, shape (n,).
-    total
-        Number of texts, for the random candidates.
     plan
-        How many lexical, semantic and random negatives.
-
-    Returns
-    -------
-    array of shape (n, 1 + sum(plan)).
+        How many of TfIdf's first 24, of the rest of its 100, and of the teacher's nearest.
+    total
+        Number of texts; random ones fill up.
     """
-    columns = [pools.gold[rows, None]]
-    for pool, count in ((pools.lexical, plan[0]), (pools.semantic, plan[1])):
-        picks = np.argsort(rng.random((len(rows), DEPTH)), axis=1)[:, :count]
-        columns.append(np.take_along_axis(pool[rows], picks, axis=1))
-    columns.append(rng.integers(0, total, (len(rows), plan[2])))
-    drawn = np.concatenate(columns, axis=1)
-    return np.where(drawn < 0, rng.integers(0, total, drawn.shape), drawn)
+    lexical = pools.lexical[query]
+    parts = (lexical[:24], lexical[24:], pools.semantic[query])
+    chosen = [int(rng.choice(pools.answers[query]))]
+    for part, count in zip(parts, plan, strict=True):
+        for row in rng.permutation(part)[: count + 2]:
+            if count and row >= 0 and row not in chosen:
+                chosen.append(int(row))
+                count -= 1
+    while len(chosen) < 1 + sum(plan):
+        row = int(rng.integers(total))
+        if row not in chosen:
+            chosen.append(row)
+    return np.array(chosen)

@@ -80,6 +80,12 @@ class Archive:
         return target, found[0].name.split("_")[1]
 
 
+def short_description(stanza: dict[str, str]) -> str:
+    """The first line of a description, without a last bracket or what follows a dash."""
+    line = stanza.get("Description-en", "").partition("\n")[0]
+    return re.sub(r"\s*\([^()]*\)\s*$|\s+[-\u2013\u2014]+\s.*$", "", line).strip()
+
+
 def descriptions(archive: Archive) -> Iterator[dict[str, str]]:
     """Yield one passage per source package and distinct short description.
 
@@ -95,8 +101,8 @@ def descriptions(archive: Archive) -> Iterator[dict[str, str]]:
     seen: set[str] = set()
     for stanza in archive.stanzas("*_main_i18n_Translation-en*"):
         package = stanza["Package"]
-        short, _, long = stanza.get("Description-en", "").partition("\n")
-        title = re.sub(r"\s*\([^()]*\)\s*$|\s+[-\u2013\u2014]+\s.*$", "", short).strip()
+        long = stanza.get("Description-en", "").partition("\n")[2]
+        title = short_description(stanza)
         for paragraph in re.split(r"\n\.\n", long):
             text = " ".join(paragraph.split())
             digest = hashlib.sha1(text.encode()).hexdigest()

@@ -18,7 +18,7 @@ from teacher import Teacher
 
 from cherche_rs import CrossEncoder, retrieve
 
-DEPTH = 50  # candidates that are re-ranked
+DEPTH = 100  # candidates that are re-ranked
 
 
 def first_stage(task: Task) -> list[list]:

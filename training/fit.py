@@ -1,14 +1,13 @@
-"""The training loop: rank lists of candidates as the teacher and the known answer say."""
+"""Learning the readout: rank lists of candidates as teacher, TfIdf and known answers say."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from candidates import Pools, draw
+from structure import FEATURES, MATCHERS
 from torch.nn import functional as F
 from transformers import BertForSequenceClassification
 
@@ -17,20 +16,14 @@ from transformers import BertForSequenceClassification
 class Plan:
     """What a run costs and how it learns."""
 
-    steps: int
-    schedule: int  # steps the cosine decay of the rates is laid out for; `steps` may end earlier
-    mix: tuple[float, ...]  # share of the steps each collection gets
-    lists: int = 16  # candidate lists a step
-    negatives: tuple[int, int, int] = (3, 1, 1)  # lexical, semantic, random
-    query_tokens: int = 32
-    text_tokens: int = 72
-    long_text_tokens: int = 250
-    long_share: float = 0.08  # of the steps see long texts, half as many lists of them
-    rate: float = 1e-3
-    word_rate: float = 2e-4
-    warmup: float = 0.03
-    temperature: float = 0.05  # of the teacher's cosines
-    teacher_share: tuple[float, ...] = (0.5, 0.5)  # of the loss, for each collection
+    lists: int = 1_000
+    candidates: tuple[int, int, int] = (5, 3, 1)  # TfIdf's first, TfIdf's others, the teacher's
+    query_tokens: int = 48
+    text_tokens: int = 230  # longer than nearly all: a cut text would lie about what it holds
+    dropped: float = 0.1  # share of the queries' pieces that are left out
+    ridge: float = 0.3  # pulls the weights of the readout to one common size
+    teacher_share: float = 0.6  # of the loss
+    temperature: float = 0.07  # of the sum of the teacher's cosine and TfIdf's
     seed: int = 0
 
 
@@ -49,21 +42,35 @@ class Collection:
     queries: Side
     texts: Side
     pools: Pools
+    share: float = 1.0  # of the lists
+    rows: np.ndarray | None = None  # of the queries that are used
 
 
-def batch(collection: Collection, plan: Plan, rng) -> tuple[list, list, np.ndarray]:
-    """Draw lists: query tokens and text tokens pair by pair, and cosines (lists, candidates)."""
+def batch(
+    collection: Collection, count: int, plan: Plan, rng
+) -> tuple[list, list, np.ndarray, np.ndarray]:
+    """Draw `count` lists: query tokens and text tokens pair by pair; what the teachers say and
+    which candidates are answers, both of shape (lists, candidates)."""
     queries, texts, pools = collection.queries, collection.texts, collection.pools
-    long = rng.random() < plan.long_share
-    lists = plan.lists // 2 if long else plan.lists
-    longest = plan.long_text_tokens if long else plan.text_tokens
-    rows = rng.choice(len(queries.tokens), lists, replace=False)
-    columns = draw(pools, rows, len(texts.tokens), plan.negatives, rng)
-    asked = [queries.tokens[row][: plan.query_tokens] for row in rows for _ in columns[0]]
-    answers = [texts.tokens[text][:longest] for text in columns.flat]
+    rows = np.arange(len(queries.tokens)) if collection.rows is None else collection.rows
+    rows = rng.choice(rows, count, replace=False)
+    total = len(texts.tokens)
+    columns = np.stack([draw(pools, row, plan.candidates, total, rng) for row in rows])
+    asked = []
+    for row in rows:
+        tokens = queries.tokens[row][: plan.query_tokens]
+        kept = tokens[rng.random(len(tokens)) >= plan.dropped]
+        asked += [kept if len(kept) else tokens] * columns.shape[1]
+    offered = [texts.tokens[text][: plan.text_tokens] for text in columns.flat]
     wanted = queries.vectors[rows].astype(np.float32)
-    offered = texts.vectors[columns].astype(np.float32)
-    return asked, answers, np.einsum("qd,qcd->qc", wanted, offered)
+    cosines = np.einsum("qd,qcd->qc", wanted, texts.vectors[columns].astype(np.float32))
+    likeness = [
+        [pools.likeness_of(row, c) for c in own] for row, own in zip(rows, columns, strict=True)
+    ]
+    answers = np.stack(
+        [np.isin(own, pools.answers[row]) for row, own in zip(rows, columns, strict=True)]
+    )
+    return asked, offered, cosines + np.array(likeness, np.float32), answers.astype(np.float32)
 
 
 def assemble(
@@ -91,99 +98,135 @@ def attend(
         return states.unflatten(-1, (inner.num_attention_heads, -1)).transpose(1, 2)
 
     parts = [heads(inner.query(asking)), heads(inner.key(hidden)), heads(inner.value(hidden))]
-    with torch.autocast("cpu", enabled=False):
-        # The backward pass of attention is four times slower in bfloat16 than in float32.
-        context = F.scaled_dot_product_attention(*(p.float() for p in parts), attn_mask=mask)
-    context = context.transpose(1, 2).flatten(2)
-    return attention.output.LayerNorm(attention.output.dense(context) + asking)
+    context = F.scaled_dot_product_attention(*parts, attn_mask=mask)
+    return attention.output.LayerNorm(
+        attention.output.dense(context.transpose(1, 2).flatten(2)) + asking
+    )
 
 
-def logits_of(
+def collected(
     model: BertForSequenceClassification, ids: torch.Tensor, types: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """What `model(...)` computes, a third faster: the last layer answers for [CLS] alone."""
+    """What [CLS] knows at the end, shape (pairs, HIDDEN): the last layer answers for it alone."""
     mask = mask.bool()[:, None, None, :]
     hidden = model.bert.embeddings(input_ids=ids, token_type_ids=types)
-    for layer in model.bert.encoder.layer:
-        last = layer is model.bert.encoder.layer[-1]
-        hidden = attend(layer.attention, hidden[:, :1] if last else hidden, hidden, mask)
+    layers = model.bert.encoder.layer
+    for layer in layers:
+        hidden = attend(
+            layer.attention, hidden[:, :1] if layer is layers[-1] else hidden, hidden, mask
+        )
         hidden = layer.output(layer.intermediate(hidden), hidden)
-    return model.classifier(model.bert.pooler(hidden))
+    return hidden[:, 0]
+
+
+def features(
+    model: BertForSequenceClassification,
+    queries: list[np.ndarray],
+    texts: list[np.ndarray],
+    special: tuple[int, int],
+    part: int = 32,
+) -> torch.Tensor:
+    """What [CLS] collects of pairs, computed in parts of like length; special: [CLS], [SEP]."""
+    lengths = [len(q) + len(t) for q, t in zip(queries, texts, strict=True)]
+    order = np.argsort(lengths, kind="stable")
+    found = []
+    for start in range(0, len(order), part):
+        rows = order[start : start + part]
+        tensors = assemble([queries[i] for i in rows], [texts[i] for i in rows], *special)
+        found.append(collected(model, *tensors)[:, :FEATURES])
+    return torch.cat(found)[torch.from_numpy(np.argsort(order))]
+
+
+class Readout(torch.nn.Module):
+    """Weighs what [CLS] collected, near enough a straight line that it holds for other texts."""
+
+    BEND = 0.25  # of the argument of the pooler's tanh, at one standard deviation
+
+    def __init__(self, sample: torch.Tensor):
+        super().__init__()
+        self.mean, self.deviation = sample.mean(dim=0), sample.std(dim=0)
+        self.weights = torch.nn.Parameter(torch.full((FEATURES,), 0.1))
+        self.bias = torch.nn.Parameter(torch.tensor(-2.0))
+        self.common = torch.nn.Parameter(torch.tensor(0.1))  # the size that the ridge pulls to
+
+    def forward(self, found: torch.Tensor) -> torch.Tensor:
+        bent = torch.tanh(self.BEND * (found - self.mean) / self.deviation) / self.BEND
+        return bent @ self.weights + self.bias
+
+    def spread(self) -> torch.Tensor:
+        """How far the weights are from one size: a text's words report with a negative sign, and
+        the length by itself says nothing."""
+        count = len(MATCHERS)
+        signs = torch.tensor([1.0] * count + [-1.0] * count + [0.0, 1.0])
+        return (self.weights - self.common * signs).square().sum()
+
+    def write(self, model: BertForSequenceClassification) -> None:
+        """Into pooler and classifier: the pooler has a tanh for each feature."""
+        pooler, classifier = model.bert.pooler.dense, model.classifier
+        scale, own = self.BEND / self.deviation, range(FEATURES)
+        with torch.no_grad():
+            pooler.weight[own, own] = scale
+            pooler.bias[:FEATURES] = -scale * self.mean
+            classifier.weight[0, :FEATURES] = self.weights / self.BEND
+            classifier.bias[0] = self.bias
 
 
 def loss_of(
-    logits: torch.Tensor, cosines: torch.Tensor, temperature: float, share: float
+    logits: torch.Tensor, likeness: torch.Tensor, answers: torch.Tensor, plan: Plan
 ) -> torch.Tensor:
-    """Listwise: divergence from the teacher's softmax, cross-entropy of the answer (column 0).
+    """Listwise: cross-entropies with the teachers' softmax and with the known answers.
 
     A small binary term fixes the zero of the logits, so that a sigmoid of them reads as
     "answers the query or not"; ranking losses leave it free.
     """
     log_student = F.log_softmax(logits, dim=1)
-    target = F.softmax(cosines / temperature, dim=1)
+    target = F.softmax(likeness / plan.temperature, dim=1)
     from_teacher = F.kl_div(log_student, target, reduction="batchmean")
-    from_answer = -log_student[:, 0].mean()
-    answer = torch.zeros_like(logits)
-    answer[:, 0] = 1
-    binary = F.binary_cross_entropy_with_logits(logits, answer, pos_weight=torch.tensor(4.0))
-    return share * from_teacher + (1 - share) * from_answer + 0.1 * binary
-
-
-def optimizer_of(model: BertForSequenceClassification, plan: Plan) -> torch.optim.Optimizer:
-    words = model.bert.embeddings.word_embeddings.weight
-    others = [p for p in model.parameters() if p is not words]
-    groups = [
-        {"params": [p for p in others if p.dim() > 1], "lr": plan.rate, "weight_decay": 0.01},
-        {"params": [p for p in others if p.dim() == 1], "lr": plan.rate, "weight_decay": 0.0},
-        # Slower: words that no training text has must stay comparable with those that moved.
-        {"params": [words], "lr": plan.word_rate, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+    from_answer = -(log_student * answers).sum(dim=1).div(answers.sum(dim=1)).mean()
+    binary = F.binary_cross_entropy_with_logits(logits, answers, pos_weight=torch.tensor(4.0))
+    share = plan.teacher_share
+    return share * from_teacher + (1 - share) * from_answer + 0.05 * binary
 
 
 def fit(
     model: BertForSequenceClassification,
-    collections: list[Collection],
+    collections: dict[str, Collection],
     special: tuple[int, int],
     plan: Plan,
-    snapshot: Callable[[], None],
-) -> list[dict[str, float]]:
-    """Train in place; return the log. `snapshot()` is called at every quarter of the steps."""
+) -> dict:
+    """Write the readout into `model`; return what it is and how well it ranks.
+
+    Parameters
+    ----------
+    special
+        The ids of [CLS] and [SEP].
+    """
     rng = np.random.default_rng(plan.seed)
-    optimizer = optimizer_of(model, plan)
-    warm = max(1, int(plan.warmup * plan.schedule))
+    drawn = {}
+    for name, collection in collections.items():
+        count = round(plan.lists * collection.share)
+        asked, offered, likeness, answers = batch(collection, count, plan, rng)
+        found = features(model, asked, offered, special).view(count, -1, FEATURES)
+        drawn[name] = (found, torch.from_numpy(likeness), torch.from_numpy(answers))
+    found, likeness, answers = (torch.cat(parts) for parts in zip(*drawn.values(), strict=True))
+    readout = Readout(found.flatten(0, 1))
+    optimizer = torch.optim.LBFGS(readout.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
-    def rate(step: int) -> float:
-        done = max(0, step - warm) / (plan.schedule - warm)
-        return min((step + 1) / warm, 0.5 * (1 + np.cos(np.pi * done)))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    model.train()
-    log, started, sums = [], time.time(), np.zeros(3)
-    for step in range(1, plan.steps + 1):
-        chosen = rng.choice(len(plan.mix), p=plan.mix)
-        asked, answers, cosines = batch(collections[chosen], plan, rng)
-        ids, types, mask = assemble(asked, answers, *special)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = logits_of(model, ids, types, mask)
-        logits = logits.float().view(cosines.shape)
-        loss = loss_of(
-            logits, torch.from_numpy(cosines), plan.temperature, plan.teacher_share[chosen]
-        )
-        optimizer.zero_grad(set_to_none=True)
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(readout(found), likeness, answers, plan) + plan.ridge * readout.spread()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        first = (logits.argmax(dim=1) == 0).float().mean().item()
-        sums += loss.item(), first, (cosines.argmax(axis=1) == 0).mean()
-        if step % 100 == 0:
-            names = ("loss", "answer_first", "teacher_answer_first")
-            entry = dict(zip(names, (float(s) for s in sums / 100), strict=True))
-            log.append({"step": step, "seconds": round(time.time() - started), **entry})
-            print(" ".join(f"{k} {v:.4g}" for k, v in log[-1].items()), flush=True)
-            sums[:] = 0
-        if step % max(1, plan.steps // 4) == 0:
-            snapshot()
-    model.eval()
-    return log
+        return loss
+
+    optimizer.step(closure)
+    readout.write(model)
+
+    def answer_first(logits: torch.Tensor, right: torch.Tensor) -> float:
+        return right.gather(1, logits.argmax(dim=1, keepdim=True)).mean().item()
+
+    with torch.no_grad():
+        log = {
+            name: {"student": answer_first(readout(f), a), "teachers": answer_first(t, a)}
+            for name, (f, t, a) in drawn.items()
+        }
+    return {"answer first": log, "weights": readout.weights.tolist(), "bias": readout.bias.item()}
