@@ -37,12 +37,18 @@ impl<'a, 'py> Documents<'a, 'py> {
     }
 
     pub fn answer(&self, hits: &Hits) -> PyResult<Bound<'py, PyList>> {
-        let found = hits.docs.iter().zip(&hits.scores).map(|(&doc, &score)| {
+        // All keys before any dict, so that their waits for memory overlap.
+        let keys = hits
+            .docs
+            .iter()
+            .map(|&doc| self.keys.get_item(doc as usize));
+        let keys = keys.collect::<PyResult<Vec<_>>>()?;
+        let found = keys.iter().zip(&hits.scores).map(|(key, &score)| {
             let score = match self.single {
                 true => self.scalar(score as f32)?,
                 false => self.scalar(score)?,
             };
-            document(self.key, self.keys, doc, &score)
+            document(self.key, key, &score)
         });
         PyList::new(self.key.py(), found.collect::<PyResult<Vec<_>>>()?)
     }
@@ -62,12 +68,11 @@ impl<'a, 'py> Documents<'a, 'py> {
 
 fn document<'py>(
     key: &Bound<'py, PyAny>,
-    keys: &Bound<'py, PyList>,
-    number: u32,
+    value: &Bound<'py, PyAny>,
     score: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let document = PyDict::new(key.py());
-    document.set_item(key, keys.get_item(number as usize)?)?;
+    document.set_item(key, value)?;
     document.set_item(intern!(key.py(), "similarity"), score)?;
     Ok(document)
 }
@@ -98,7 +103,8 @@ pub fn answers<'py>(
         let end = end.ok_or_else(|| PyValueError::new_err("ends must ascend"))?;
         let mut found = Vec::with_capacity(end - start);
         for (place, &number) in (start..end).zip(&numbers[start..end]) {
-            found.push(document(key, keys, number, &scores.get_item(place)?)?);
+            let value = keys.get_item(number as usize)?;
+            found.push(document(key, &value, &scores.get_item(place)?)?);
         }
         answers.push(PyList::new(py, found)?);
         start = end;

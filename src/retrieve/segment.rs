@@ -2,6 +2,7 @@
 
 use super::buffer::{Buffer, prefetch};
 use super::build;
+use super::common::Common;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
@@ -11,6 +12,7 @@ use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 /// Corrections for n-grams that a document has more than once, sorted by n-gram, then document.
@@ -49,9 +51,7 @@ impl Repeats {
 
     fn weighted(repeats: &[DocRepeat], weighting: Weighting, penalties: &[f32]) -> Self {
         let excess = |repeat: &DocRepeat| {
-            let penalty = penalties[usize::from(repeat.doc)].into();
-            let one = weighting.saturation(1, penalty);
-            weighting.saturation(repeat.tf, penalty) / one - f64::from(repeat.tf)
+            weighting.excess(repeat.tf, penalties[usize::from(repeat.doc)].into())
         };
         let excesses: Vec<f64> = repeats.iter().map(excess).collect();
         let ngrams: Vec<u32> = repeats.iter().map(|repeat| repeat.ngram).collect();
@@ -137,6 +137,8 @@ pub struct Segment<S: Symbol> {
     pub docs: Buffer<u16>,
     /// Empty where weights are linear in the frequency (tf-idf).
     pub repeats: Repeats,
+    /// The n-grams that most documents have, once there are enough queries to find them for.
+    pub common: OnceLock<Common>,
     /// For fitted segments: how many documents have each n-gram.
     pub df: Option<Counts>,
     /// Turns a query's sum over a document into a cosine: the weight of a frequency of one, by the
@@ -160,6 +162,7 @@ impl<S: Symbol> Segment<S> {
         let built = build::build(shape, &texts, table_bits, progress)?;
         let segment = Self {
             trie: built.trie,
+            common: OnceLock::new(),
             docs: built.docs.into(),
             repeats: Repeats::none(),
             df: Some(built.df),

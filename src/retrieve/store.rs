@@ -9,6 +9,7 @@ use super::trie::Trie;
 use super::weighting::Weighting;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// What is not an array.
 #[derive(Serialize, Deserialize)]
@@ -104,6 +105,7 @@ impl<S: Symbol> Index<S> {
                     archive.get(&name("repeats.docs"))?,
                     archive.get(&name("repeats.excesses"))?,
                 ),
+                common: OnceLock::new(),
                 df,
                 // The one array that changes.
                 factors: archive.get(&name("factors"))?.to_vec(),

@@ -64,6 +64,11 @@ impl Weighting {
             Weighting::Bm25 { k1, epsilon, .. } => tf * (k1 + 1.0) / (tf + penalty) + epsilon,
         }
     }
+
+    /// Weight of a term frequency, in units of the weight of a frequency of one, less the frequency.
+    pub fn excess(&self, tf: u32, penalty: f64) -> f64 {
+        self.saturation(tf, penalty) / self.saturation(1, penalty) - f64::from(tf)
+    }
 }
 
 /// Squares of idf, tabulated for the frequencies that most n-grams have.
