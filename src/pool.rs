@@ -39,3 +39,11 @@ pub fn pool() -> Result<Arc<ThreadPool>> {
     *slot = Some((pid, Arc::clone(&pool)));
     Ok(pool)
 }
+
+/// Runs `work` on the worker threads, or on those it is already on.
+pub fn on_pool<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    match rayon::current_thread_index() {
+        Some(_) => work(),
+        None => pool()?.install(work),
+    }
+}

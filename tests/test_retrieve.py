@@ -1,6 +1,7 @@
 """The n-gram retrievers by behaviour."""
 
 import copy
+import functools
 import pickle
 import threading
 
@@ -154,6 +155,42 @@ def test_save_and_load(retriever, cls, tmp_path, mmap):
     assert ids(ask(loaded, "lyon")) == ["more"]
     assert ask(cls.load(path, mmap=mmap)) == answers, "the file does not change"
     assert [entry.name for entry in tmp_path.iterdir()] == ["index"]
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [7, -(2**63), 2**63 - 1, 0],
+        [7, 2**63, 8, 9],
+        ["a", "", "é\n", "zz"],
+        ["a", "\ud800", "b", "c"],
+        [True, 2, 0, 5],
+        [None, "b", 2.5, 3],
+    ],
+)
+def test_keys_survive_saving(cls, tmp_path, mmap, keys):
+    documents = [{"id": key, "text": f"wine {n}"} for n, key in enumerate(keys)]
+    retriever = cls("id", "text", documents).remove([keys[1]])
+    retriever.save(tmp_path / "index")
+    load = functools.partial(cls.load, tmp_path / "index", mmap=mmap)
+    left = [keys[0], *keys[2:]]
+    loaded = load()
+    assert ask(loaded) == ask(retriever)
+    assert ids(ask(loaded, "wine")) == left
+    assert [type(key) for key in ids(ask(loaded, "wine"))] == list(map(type, left))
+    assert len(loaded) == 3
+    assert ids(pickle.loads(pickle.dumps(load())).documents) == left
+    assert ids(ask(load(), "wine", filter=keys[:3])) == left[:2]
+    with pytest.raises(KeyError):
+        load().remove([keys[1]])
+    again = load().add([documents[1], documents[0]])
+    assert ids(ask(again, "wine")) == [*left, keys[1]]
+    again.save(tmp_path / "again")
+    assert ids(cls.load(tmp_path / "again", mmap=mmap).remove(left[:1]).documents) == [
+        *left[1:],
+        keys[1],
+    ]
 
 
 def test_damaged_and_foreign_files(retriever, cls, tmp_path):

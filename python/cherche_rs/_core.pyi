@@ -13,9 +13,11 @@ __all__ = [
     "NgramIndex",
     "Report",
     "SparseIndex",
+    "StoredKeys",
     "__version__",
     "answers",
     "normalize",
+    "texts_of_field",
 ]
 
 __version__: str
@@ -166,6 +168,24 @@ def answers(
 def normalize(text: str) -> str:
     """Normalise a text as LeNLP does: to ASCII, lowercase, without punctuation, trimmed."""
 
+def texts_of_field(documents: list[dict[str, Any]], field: str) -> list[str] | None:
+    """Return the strings that documents have in a field, "" where they have no such field.
+
+    None if there is a document that is no dict, or has something else there.
+    """
+
+@final
+class StoredKeys:
+    """Keys of documents by number, all integers or all strings, that may be in a file."""
+
+    def __new__(cls, keys: list[Any]) -> StoredKeys:
+        """Take integers of 64 bits, or strings."""
+
+    def to_list(self) -> list[Any]:
+        """Return all keys as a list, the same one each time."""
+
+    def __len__(self) -> int: ...
+
 @final
 class NgramIndex:
     """An exact n-gram index over documents numbered 0, 1, ..."""
@@ -196,7 +216,7 @@ class NgramIndex:
         queries: list[str],
         k: int,
         key: str,
-        keys: list[Any],
+        keys: list[Any] | StoredKeys,
         single: bool,
         allowed: Sequence[int] | None = None,
     ) -> list[list[dict[str, Any]]]:
@@ -205,11 +225,15 @@ class NgramIndex:
         Similarities are float32 if ``single``, else float64.
         """
 
-    def save(self, path: str | os.PathLike[str], extra: str) -> None:
-        """Write the index, and a text kept for the caller, to a file: whole or not at all."""
+    def save(
+        self, path: str | os.PathLike[str], extra: str, keys: StoredKeys | None = None
+    ) -> None:
+        """Write the index, and what is kept for the caller, to a file: whole or not at all."""
 
     @staticmethod
-    def load(path: str | os.PathLike[str], mmap: bool, verify: bool) -> tuple[NgramIndex, str]:
+    def load(
+        path: str | os.PathLike[str], mmap: bool, verify: bool
+    ) -> tuple[NgramIndex, str, StoredKeys | None]:
         """Read what `save` wrote."""
 
     def to_bytes(self) -> bytes:

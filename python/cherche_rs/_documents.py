@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from ._core import texts_of_field
+
 Document: TypeAlias = dict[str, Any]
 #: One list of documents for a single query, a list of such lists for several queries.
 Answer: TypeAlias = "list[Document] | list[list[Document]]"
@@ -57,15 +59,10 @@ def text_of(document: Document, fields: list[str]) -> str:
 def texts_of(documents: list[Document], fields: list[str]) -> list[str]:
     """Return the text of each document, as :func:`text_of` does."""
     if len(fields) == 1:
-        # The same without a call for each document.
-        field = fields[0]
-        try:
-            texts = [document.get(field, "") for document in documents]
-        except (TypeError, AttributeError):
-            pass  # The loop below tells what is wrong.
-        else:
-            if set(map(type, texts)) <= {str}:
-                return texts
+        texts = texts_of_field(documents, fields[0])
+        if texts is not None:
+            return texts
+        # The loop below tells what is wrong.
     return [text_of(document, fields) for document in documents]
 
 

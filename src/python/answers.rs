@@ -1,5 +1,6 @@
 //! Documents and scores as Python's lists of dicts.
 
+use super::keys::StoredKeys;
 use crate::retrieve::Hits;
 use numpy::npyffi::PY_ARRAY_API;
 use numpy::{Element, PyArrayDescr, PyArrayDescrMethods, PyReadonlyArray1};
@@ -8,11 +9,32 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+/// Where the keys of documents come from.
+enum KeysByNumber<'a, 'py> {
+    List(&'a Bound<'py, PyList>),
+    Stored(&'a StoredKeys),
+}
+
+impl<'a, 'py> KeysByNumber<'a, 'py> {
+    fn of(keys: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        match keys.cast::<PyList>() {
+            Ok(keys) => Ok(Self::List(keys)),
+            Err(_) => Ok(Self::Stored(keys.cast::<StoredKeys>()?.get())),
+        }
+    }
+
+    fn get(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::List(keys) => keys.get_item(number as usize),
+            Self::Stored(keys) => keys.get(py, number as usize),
+        }
+    }
+}
+
 /// What the dicts of an answer hold.
 pub struct Documents<'a, 'py> {
     key: &'a Bound<'py, PyAny>,
-    /// By number.
-    keys: &'a Bound<'py, PyList>,
+    keys: KeysByNumber<'a, 'py>,
     dtype: Bound<'py, PyArrayDescr>,
     single: bool,
 }
@@ -21,36 +43,34 @@ impl<'a, 'py> Documents<'a, 'py> {
     pub fn new(
         py: Python<'py>,
         key: &'a Bound<'py, PyAny>,
-        keys: &'a Bound<'py, PyList>,
+        keys: &'a Bound<'py, PyAny>,
         single: bool,
-    ) -> Self {
+    ) -> PyResult<Self> {
         let dtype = match single {
             true => f32::get_dtype(py),
             false => f64::get_dtype(py),
         };
-        Self {
+        Ok(Self {
             key,
-            keys,
+            keys: KeysByNumber::of(keys)?,
             dtype,
             single,
-        }
+        })
     }
 
     pub fn answer(&self, hits: &Hits) -> PyResult<Bound<'py, PyList>> {
+        let py = self.key.py();
         // All keys before any dict, so that their waits for memory overlap.
-        let keys = hits
-            .docs
-            .iter()
-            .map(|&doc| self.keys.get_item(doc as usize));
+        let keys = hits.docs.iter().map(|&doc| self.keys.get(py, doc));
         let keys = keys.collect::<PyResult<Vec<_>>>()?;
-        let found = keys.iter().zip(&hits.scores).map(|(key, &score)| {
+        let found = keys.into_iter().zip(&hits.scores).map(|(key, &score)| {
             let score = match self.single {
                 true => self.scalar(score as f32)?,
                 false => self.scalar(score)?,
             };
             document(self.key, key, &score)
         });
-        PyList::new(self.key.py(), found.collect::<PyResult<Vec<_>>>()?)
+        PyList::new(py, found.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// A scalar of numpy; the type of the number must be that of `dtype`.
@@ -68,7 +88,7 @@ impl<'a, 'py> Documents<'a, 'py> {
 
 fn document<'py>(
     key: &Bound<'py, PyAny>,
-    value: &Bound<'py, PyAny>,
+    value: Bound<'py, PyAny>,
     score: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let document = PyDict::new(key.py());
@@ -104,7 +124,7 @@ pub fn answers<'py>(
         let mut found = Vec::with_capacity(end - start);
         for (place, &number) in (start..end).zip(&numbers[start..end]) {
             let value = keys.get_item(number as usize)?;
-            found.push(document(key, &value, &scores.get_item(place)?)?);
+            found.push(document(key, value, &scores.get_item(place)?)?);
         }
         answers.push(PyList::new(py, found)?);
         start = end;

@@ -3,6 +3,7 @@
 mod answers;
 mod cross_encoder;
 mod enter;
+mod keys;
 mod ngram_index;
 mod report;
 mod sparse_index;
@@ -17,6 +18,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<report::Report>()?;
     m.add_function(wrap_pyfunction!(ngram_index::normalize, m)?)?;
     m.add_function(wrap_pyfunction!(answers::answers, m)?)?;
+    m.add_function(wrap_pyfunction!(texts::texts_of_field, m)?)?;
+    m.add_class::<keys::StoredKeys>()?;
     m.add_class::<ngram_index::NgramIndex>()?;
     m.add_class::<sparse_index::SparseIndex>()?;
     m.add_class::<cross_encoder::CrossEncoder>()

@@ -2,8 +2,11 @@
 
 use super::answers::Documents;
 use super::enter::{enter, enter_interruptible, enter_streaming, enter_watched};
+use super::keys::StoredKeys;
 use crate::error::{Error, Result};
-use crate::retrieve::{Analyzer, Archive, Engine, Hits, Progress, TextBlock, Unit, Weighting};
+use crate::retrieve::{
+    Analyzer, Archive, Engine, Hits, Keys, Progress, TextBlock, Unit, Weighting,
+};
 use numpy::{PyArray1, ToPyArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -101,7 +104,7 @@ impl NgramIndex {
     }
 
     /// The best `k` documents of each query, among the `allowed` numbers if given: dicts of a field
-    /// `key`, taken from `keys`, and of the similarity, float32 if `single`, else float64.
+    /// `key`, taken from `keys` (a list or `StoredKeys`), and of the similarity, float32 if `single`, else float64.
     #[pyo3(signature = (queries, k, key, keys, single, allowed = None))]
     #[allow(clippy::too_many_arguments)]
     fn answers<'py>(
@@ -110,12 +113,12 @@ impl NgramIndex {
         queries: &Bound<'py, PyList>,
         k: usize,
         key: &Bound<'py, PyAny>,
-        keys: &Bound<'py, PyList>,
+        keys: &Bound<'py, PyAny>,
         single: bool,
         allowed: Option<Vec<u32>>,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
         let queries: Vec<String> = queries.iter().map(|q| owned(&q)).collect::<PyResult<_>>()?;
-        let documents = Documents::new(py, key, keys, single);
+        let documents = Documents::new(py, key, keys, single)?;
         let search = |queries: &[String], cancel: &_| {
             let engine = self.read();
             check_numbers(&engine, allowed.as_deref().unwrap_or_default())?;
@@ -144,15 +147,46 @@ impl NgramIndex {
         Ok(answers)
     }
 
-    /// Writes the index, and a text kept for the caller, to a file: whole or not at all.
-    fn save(&self, py: Python<'_>, path: PathBuf, extra: &str) -> PyResult<()> {
-        enter(py, || self.read().sections(extra.into()).save(&path))
+    /// Writes the index, and a text and keys kept for the caller, to a file: whole or not at all.
+    #[pyo3(signature = (path, extra, keys = None))]
+    fn save(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        extra: &str,
+        keys: Option<&Bound<'_, StoredKeys>>,
+    ) -> PyResult<()> {
+        let keys = keys.map(|keys| &keys.get().keys);
+        enter(py, || {
+            let engine = self.read();
+            let mut sections = engine.sections(extra.into());
+            if let Some(keys) = keys {
+                keys.store(&mut sections);
+            }
+            sections.save(&path)
+        })
     }
 
     /// Reads what `save` wrote.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf, mmap: bool, verify: bool) -> PyResult<(Self, String)> {
-        enter(py, || restore(&Archive::open(&path, mmap, verify)?))
+    fn load(
+        py: Python<'_>,
+        path: PathBuf,
+        mmap: bool,
+        verify: bool,
+    ) -> PyResult<(Self, String, Option<StoredKeys>)> {
+        enter(py, || {
+            let archive = Archive::open(&path, mmap, verify)?;
+            let (index, extra) = restore(&archive)?;
+            let keys = Keys::restore(&archive)?;
+            if keys
+                .as_ref()
+                .is_some_and(|keys| keys.count() != index.read().len())
+            {
+                return Err(archive.damaged("keys"));
+            }
+            Ok((index, extra, keys.map(StoredKeys::new)))
+        })
     }
 
     /// The content of the file that `save` would write.

@@ -1,13 +1,16 @@
 //! From texts to sorted paths: scatter the positions by the first bits of their keys, sort each
 //! bucket, read off the paths.
 
+use super::buffer::Buffer;
 use super::counts::Counts;
+use super::join::{join, join_changed};
 use super::ngrams::{Shape, Symbol, Texts};
 use super::paths::{DocRepeat, Group, Memory, read_off};
 use super::progress::Progress;
 use super::records::Layout;
 pub use super::records::MAX_DOCS;
 use super::scatter::scatter;
+use super::scratch::Scratch;
 use super::trie::{MARK_EVERY, Trie};
 use crate::error::Result;
 use rayon::prelude::*;
@@ -23,7 +26,7 @@ const GROUP: u64 = 8192;
 pub struct Built {
     pub trie: Trie,
     /// Document of each posting.
-    pub docs: Vec<u16>,
+    pub docs: Buffer<u16>,
     pub repeats: Vec<DocRepeat>,
     /// Documents that have each n-gram.
     pub df: Counts,
@@ -58,7 +61,7 @@ pub fn build<S: Symbol>(
 ) -> Result<Built> {
     let layout = Layout::new(shape, texts, table_bits);
     let (mut records, starts) = scatter(&layout, progress)?;
-    let mut docs = vec![0u16; records.len()];
+    let mut docs = Scratch::new(records.len())?;
     let mut tasks = Vec::new();
     let (mut rest_records, mut rest_docs) = (&mut records[..], &mut docs[..]);
     for buckets in groups(&starts) {
@@ -80,7 +83,7 @@ pub fn build<S: Symbol>(
         })
         .collect::<Result<_>>()?;
     drop(records);
-    Ok(assemble(groups, docs, table_bits))
+    assemble(groups, docs, table_bits)
 }
 
 /// Cuts the buckets into groups with about as many records each.
@@ -103,69 +106,61 @@ fn groups(starts: &[u32]) -> Vec<Range<usize>> {
     groups
 }
 
-/// One array of the parts' arrays, copied by all threads.
-fn concat<T: Copy + Default + Send + Sync>(
-    parts: &[Group],
-    part: impl Fn(&Group) -> &[T] + Sync,
-) -> Vec<T> {
-    let total = parts.iter().map(|group| part(group).len()).sum();
-    let mut all = vec![T::default(); total];
-    let mut rest = &mut all[..];
-    let mut tasks = Vec::with_capacity(parts.len());
-    for group in parts {
-        let (own, others) = rest.split_at_mut(part(group).len());
-        tasks.push((own, part(group)));
-        rest = others;
-    }
-    tasks
-        .into_par_iter()
-        .for_each(|(own, part)| own.copy_from_slice(part));
-    all
-}
-
-fn assemble(groups: Vec<Group>, docs: Vec<u16>, table_bits: u32) -> Built {
-    let at = concat(&groups, |group| &group.at);
-    let shared = concat(&groups, |group| &group.shared);
-    let fresh = concat(&groups, |group| &group.fresh);
-    let mut starts = concat(&groups, |group| &group.starts);
-    starts.push(docs.len() as u32);
-    let df = concat(&groups, |group| &group.df);
+fn assemble(groups: Vec<Group>, docs: Scratch<u16>, table_bits: u32) -> Result<Built> {
     let mut table = Vec::with_capacity((1 << table_bits) + 1);
-    let mut repeats = Vec::with_capacity(groups.iter().map(|g| g.repeats.len()).sum());
-    let (mut first_path, mut first_ngram) = (0, 0);
-    for group in groups {
-        for size in group.sizes {
-            table.push(first_path);
-            first_path += size;
-        }
-        repeats.extend(group.repeats.into_iter().map(|repeat| DocRepeat {
-            ngram: repeat.ngram + first_ngram,
-            ..repeat
-        }));
-        first_ngram += group.df.len() as u32;
+    let mut first_path = 0;
+    for size in groups.iter().flat_map(|group| &group.sizes) {
+        table.push(first_path);
+        first_path += size;
     }
     table.resize((1 << table_bits) + 1, first_path);
-    let mut marks = Vec::with_capacity(fresh.len() / MARK_EVERY + 1);
+    // The number of the first n-gram of each group.
     let mut ngrams = 0;
-    for block in fresh.chunks(MARK_EVERY) {
-        marks.push(ngrams);
-        ngrams += block.iter().map(|&fresh| u32::from(fresh)).sum::<u32>();
-    }
-    if fresh.len() % MARK_EVERY == 0 {
-        marks.push(ngrams);
-    }
-    Built {
+    let first_ngrams = groups.iter().map(|group| {
+        let after = ngrams + group.df.len() as u32;
+        std::mem::replace(&mut ngrams, after)
+    });
+    let first_ngrams: Vec<u32> = first_ngrams.collect();
+    let fresh = join(&groups, |group| &group.fresh)?;
+    // Where the last path ends.
+    let end = Group {
+        starts: vec![docs.len() as u32],
+        ..Group::default()
+    };
+    let with_end: Vec<&Group> = groups.iter().chain([&end]).collect();
+    Ok(Built {
         trie: Trie {
             table: table.into(),
             table_bits,
-            at: at.into(),
-            shared: shared.into(),
+            at: join(&groups, |group| &group.at)?.into(),
+            shared: join(&groups, |group| &group.shared)?.into(),
+            marks: marks(&fresh).into(),
             fresh: fresh.into(),
-            marks: marks.into(),
-            starts: starts.into(),
+            starts: join(&with_end, |group| &group.starts)?.into(),
         },
-        docs,
-        repeats,
-        df: Counts::new(&df),
+        docs: docs.into(),
+        repeats: join_changed(
+            &groups,
+            |group| &group.repeats,
+            |number, repeat| DocRepeat {
+                ngram: repeat.ngram + first_ngrams[number],
+                ..repeat
+            },
+        ),
+        df: Counts::join(groups.iter().map(|group| &group.df))?,
+    })
+}
+
+/// Number of n-grams before every `MARK_EVERY`th path.
+fn marks(fresh: &[u8]) -> Vec<u32> {
+    let count = |block: &[u8]| block.iter().map(|&fresh| u32::from(fresh)).sum::<u32>();
+    let mut marks: Vec<u32> = fresh.par_chunks(MARK_EVERY).map(count).collect();
+    let mut total = 0;
+    for mark in &mut marks {
+        total += std::mem::replace(mark, total);
     }
+    if fresh.len().is_multiple_of(MARK_EVERY) {
+        marks.push(total);
+    }
+    marks
 }

@@ -1,10 +1,10 @@
 //! Many counts of which nearly all are small.
 
 use super::buffer::{Buffer, prefetch};
-use rayon::prelude::*;
+use super::join::join;
+use crate::error::Result;
 
 /// One byte for each count; those that do not fit are listed apart.
-#[derive(Clone)]
 pub struct Counts {
     pub small: Buffer<u8>,
     /// Places of the large counts, ascending.
@@ -13,20 +13,21 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub fn new(counts: &[u32]) -> Self {
-        let small = counts
-            .par_iter()
-            .map(|&c| u8::try_from(c).unwrap_or(u8::MAX));
-        let small: Vec<u8> = small.collect();
-        let is_large = |&(_, &small): &(usize, &u8)| small == u8::MAX;
-        let large_at = small.iter().enumerate().filter(is_large);
-        let large_at: Vec<u32> = large_at.map(|(at, _)| at as u32).collect();
-        let large: Vec<u32> = large_at.iter().map(|&at| counts[at as usize]).collect();
-        Self {
-            small: small.into(),
+    /// The counts of all drafts, one after the other.
+    pub fn join<'a>(drafts: impl Iterator<Item = &'a Draft>) -> Result<Self> {
+        let drafts: Vec<&Draft> = drafts.collect();
+        let (mut large_at, mut large) = (Vec::new(), Vec::new());
+        let mut first = 0;
+        for draft in &drafts {
+            large_at.extend(draft.large.iter().map(|&(at, _)| first + at));
+            large.extend(draft.large.iter().map(|&(_, count)| count));
+            first += draft.small.len() as u32;
+        }
+        Ok(Self {
+            small: join(&drafts, |draft| &draft.small[..])?.into(),
             large_at: large_at.into(),
             large: large.into(),
-        }
+        })
     }
 
     /// Fetches what `get` will read.
@@ -46,16 +47,87 @@ impl Counts {
     }
 }
 
+/// Counts in the making.
+#[derive(Default)]
+pub struct Draft {
+    small: Vec<u8>,
+    /// Places and counts, in any order until `finish`.
+    large: Vec<(u32, u32)>,
+}
+
+impl Draft {
+    /// Makes room for one count, and tells its place.
+    #[inline]
+    pub fn push(&mut self) -> u32 {
+        self.small.push(0);
+        self.small.len() as u32 - 1
+    }
+
+    /// Sets a count, once.
+    #[inline]
+    pub fn set(&mut self, at: u32, count: u32) {
+        let small = u8::try_from(count).unwrap_or(u8::MAX);
+        self.small[at as usize] = small;
+        if small == u8::MAX {
+            self.large.push((at, count));
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.small.len()
+    }
+
+    /// Takes numbers off counts: places, ascending, and what is taken off.
+    pub fn finish(&mut self, less: impl Iterator<Item = (u32, u32)>) {
+        self.large.sort_unstable();
+        let mut next = 0;
+        for (at, less) in less {
+            let small = &mut self.small[at as usize];
+            if *small < u8::MAX {
+                *small -= less as u8;
+                continue;
+            }
+            while self.large[next].0 < at {
+                next += 1;
+            }
+            self.large[next].1 -= less;
+        }
+        let small = &mut self.small;
+        self.large.retain(|&(at, count)| {
+            small[at as usize] = u8::try_from(count).unwrap_or(u8::MAX);
+            small[at as usize] == u8::MAX
+        });
+    }
+}
+
+impl From<Vec<u32>> for Draft {
+    fn from(counts: Vec<u32>) -> Self {
+        let mut draft = Self::default();
+        for count in counts {
+            let at = draft.push();
+            draft.set(at, count);
+        }
+        draft
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Counts;
+    use super::*;
 
     #[test]
     fn gives_back_every_count() {
-        let counts = [0, 1, 254, 255, 256, 70_000, 3];
-        let packed = Counts::new(&counts);
-        for (at, &count) in counts.iter().enumerate() {
-            assert_eq!(packed.get(at), count);
+        let mut drafts: Vec<Draft> = [vec![0, 1, 254], vec![255, 256, 70_000, 3, 300]]
+            .map(Draft::from)
+            .into();
+        // 255 and 300 become small, 256 does not.
+        let less = [(0, 1), (1, 1), (2, 9_000), (2, 1_000), (3, 2), (4, 46)];
+        drafts[1].finish(less.into_iter());
+        let packed = Counts::join(drafts.iter()).unwrap();
+        let expected = [0, 1, 254, 254, 255, 60_000, 1, 254];
+        for (at, count) in expected.into_iter().enumerate() {
+            assert_eq!(packed.get(at), count, "{at}");
         }
+        assert_eq!(packed.large_at[..], [4, 5]);
     }
 }

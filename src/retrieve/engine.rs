@@ -10,7 +10,7 @@ use super::texts::{TextBlock, encode, prepare};
 use super::top_k::Hits;
 use super::weighting::Weighting;
 use crate::error::Result;
-use crate::pool::pool;
+use crate::pool::on_pool;
 use std::sync::atomic::AtomicBool;
 
 /// Analyzer, alphabet and index.
@@ -180,13 +180,5 @@ impl Engine {
             index,
         };
         Ok((engine, field("extra")))
-    }
-}
-
-/// Runs `work` on the worker threads, or on those it is already on.
-fn on_pool<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    match rayon::current_thread_index() {
-        Some(_) => work(),
-        None => pool()?.install(work),
     }
 }

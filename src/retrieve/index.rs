@@ -74,10 +74,11 @@ impl<S: Symbol> Index<S> {
         let frequencies = vocabulary::of_fitted(&shape, &segments, progress)?;
         let bounds = segments
             .par_iter_mut()
-            .zip(&frequencies)
             .zip(&repeats)
-            .map(|((segment, frequencies), repeats)| {
-                segment.weigh(&shape, &model, frequencies, repeats)
+            .enumerate()
+            .map(|(number, (segment, repeats))| {
+                let of_all = frequencies.as_ref().map(|of_all| &of_all[number]);
+                segment.weigh(&shape, &model, of_all, repeats)
             })
             .reduce(Bounds::default, Bounds::join);
         Ok(Self::new(shape, model, segments, bounds))
@@ -117,8 +118,9 @@ impl<S: Symbol> Index<S> {
             let (mut segment, repeats) =
                 Segment::build(&self.shape, texts, bits, first as u32, progress)?;
             segment.df = None;
-            let frequencies = lookup::of_added(&self.shape, &segment, &self.segments);
-            bounds = bounds.join(segment.weigh(&self.shape, &self.model, &frequencies, &repeats));
+            let frequencies = lookup::of_added(&self.shape, &segment, &self.segments)?;
+            let weighed = segment.weigh(&self.shape, &self.model, Some(&frequencies), &repeats);
+            bounds = bounds.join(weighed);
             first += segment.len();
             added.push(segment);
         }

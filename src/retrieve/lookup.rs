@@ -1,9 +1,10 @@
 //! How many fitted documents have the n-grams of other texts.
 
-use super::counts::Counts;
+use super::counts::{Counts, Draft};
 use super::ngrams::{Shape, Symbol};
 use super::segment::Segment;
 use super::trie::run_after;
+use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -13,11 +14,15 @@ const TASK: usize = 1024;
 const MAX_HOPS: usize = 32;
 
 /// For each n-gram of a `segment` that is not fitted, its frequency in those that are.
-pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segment<S>]) -> Counts {
+pub fn of_added<S: Symbol>(
+    shape: &Shape,
+    segment: &Segment<S>,
+    fitted: &[Segment<S>],
+) -> Result<Counts> {
     let trie = &segment.trie;
     let paths = trie.len();
     let tasks = paths.div_ceil(TASK).max(1);
-    let parts: Vec<Vec<u32>> = (0..tasks)
+    let parts: Vec<Draft> = (0..tasks)
         .into_par_iter()
         .map(|task| {
             let paths = paths * task / tasks..paths * (task + 1) / tasks;
@@ -30,10 +35,10 @@ pub fn of_added<S: Symbol>(shape: &Shape, segment: &Segment<S>, fitted: &[Segmen
                     descent.add_frequencies(segment, paths.clone(), &mut frequencies);
                 }
             }
-            frequencies
+            frequencies.into()
         })
         .collect();
-    Counts::new(&parts.concat())
+    Counts::join(parts.iter())
 }
 
 /// For some n-grams of a segment, their frequency in the segments that are `fitted`.

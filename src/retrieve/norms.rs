@@ -8,9 +8,9 @@ use super::ngrams::{Shape, Symbol};
 use super::paths::DocRepeat;
 use super::segment::{Model, Segment};
 use rayon::prelude::*;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
-/// Parts of the paths that are summed apart. A fixed number: sums of floating-point numbers depend
+/// Parts of the paths, and of the repeats, that are summed apart. A fixed number: sums of floating-point numbers depend
 /// on their order, and results must not depend on the number of threads.
 const PARTS: usize = 4;
 
@@ -53,13 +53,19 @@ impl Norms {
         let mut terms: Vec<u32> = (0..docs)
             .map(|doc| shape.positions(length(doc)) as u32)
             .collect();
-        for &DocRepeat { ngram, doc, tf } in repeats {
+        let idf_square = |ngram: u32| model.idf_squares.get(frequencies.get(ngram as usize));
+        let more = |&DocRepeat { doc, tf, .. }: &DocRepeat| {
             let doc = usize::from(doc);
             let weight = weighting.saturation(tf, penalties[doc]);
-            let counted = f64::from(tf) * ones[doc] * ones[doc];
-            let idf_square = model.idf_squares.get(frequencies.get(ngram as usize));
-            squares[doc] += (weight * weight - counted) * idf_square;
-            terms[doc] += 1;
+            weight * weight - f64::from(tf) * ones[doc] * ones[doc]
+        };
+        let corrections: Vec<Corrections> = repeats
+            .par_chunks(repeats.len().div_ceil(PARTS).max(1))
+            .map(|repeats| Corrections::of(docs, repeats, idf_square, more))
+            .collect();
+        for part in corrections {
+            add(&mut squares, &part.squares);
+            add(&mut terms, &part.terms);
         }
         Self {
             squares,
@@ -78,6 +84,40 @@ impl Norms {
             0.0
         }
     }
+}
+
+/// Sums over the repeats of each document.
+struct Corrections {
+    squares: Vec<f64>,
+    /// Number of repeats.
+    terms: Vec<u32>,
+}
+
+impl Corrections {
+    /// `more` is by how much the square of a weight is off, before idf.
+    fn of(
+        docs: usize,
+        repeats: &[DocRepeat],
+        idf_square: impl Fn(u32) -> f64,
+        more: impl Fn(&DocRepeat) -> f64,
+    ) -> Self {
+        let mut squares = vec![0.0; docs];
+        let mut terms = vec![0; docs];
+        for of_ngram in repeats.chunk_by(|a, b| a.ngram == b.ngram) {
+            let idf_square = idf_square(of_ngram[0].ngram);
+            for repeat in of_ngram {
+                squares[usize::from(repeat.doc)] += more(repeat) * idf_square;
+                terms[usize::from(repeat.doc)] += 1;
+            }
+        }
+        Self { squares, terms }
+    }
+}
+
+fn add<T: Copy + AddAssign>(sums: &mut [T], part: &[T]) {
+    sums.iter_mut()
+        .zip(part)
+        .for_each(|(sum, &part)| *sum += part);
 }
 
 /// Sums over the positions of each document.
@@ -102,10 +142,8 @@ impl Sums {
         let mut parts = parts.into_iter();
         let mut all = parts.next().expect("there are parts");
         for part in parts {
-            let squares = all.squares.iter_mut().zip(&part.squares);
-            squares.for_each(|(sum, part)| *sum += part);
-            let unknown = all.unknown.iter_mut().zip(&part.unknown);
-            unknown.for_each(|(sum, part)| *sum += part);
+            add(&mut all.squares, &part.squares);
+            add(&mut all.unknown, &part.unknown);
         }
         all
     }

@@ -1,6 +1,7 @@
 //! From sorted records to paths, postings, frequencies and repeated n-grams.
 
 use super::buffer::prefetch;
+use super::counts::Draft;
 use super::ngrams::Symbol;
 use super::radix;
 use super::records::{Layout, Record};
@@ -25,9 +26,23 @@ pub struct Group {
     /// First posting of each path, counted over all groups.
     pub starts: Vec<u32>,
     /// Documents that have each n-gram.
-    pub df: Vec<u32>,
+    pub df: Draft,
     /// Sorted by n-gram, then document.
     pub repeats: Vec<DocRepeat>,
+}
+
+impl Group {
+    /// Room for as many paths as there are postings. It is not moved while it grows, and what is not
+    /// used of it is never touched.
+    fn with_room(postings: usize) -> Self {
+        Self {
+            at: Vec::with_capacity(postings),
+            shared: Vec::with_capacity(postings),
+            fresh: Vec::with_capacity(postings),
+            starts: Vec::with_capacity(postings),
+            ..Self::default()
+        }
+    }
 }
 
 /// How far ahead of its use what is known about a document is fetched.
@@ -64,7 +79,7 @@ pub fn read_off<S: Symbol>(
     again.clear();
     let mut reader = Reader {
         layout,
-        group: Group::default(),
+        group: Group::with_room(docs.len()),
         open: vec![(0, 0); layout.shape.longest + 1],
         last,
         again,
@@ -84,9 +99,8 @@ pub fn read_off<S: Symbol>(
     let mut group = reader.group;
     group.repeats = repeats(again, spare);
     // Postings were counted; documents are wanted.
-    for repeat in &group.repeats {
-        group.df[repeat.ngram as usize] -= repeat.tf - 1;
-    }
+    let more = group.repeats.iter().map(|r| (r.ngram, r.tf - 1));
+    group.df.finish(more);
     group
 }
 
@@ -109,15 +123,19 @@ impl<S: Symbol> Reader<'_, S> {
             last,
             again,
         } = self;
+        if records.is_empty() {
+            group.sizes.push(0);
+            return;
+        }
+        // A copy: what is written to the group cannot be a part of it, so that it stays in registers.
+        let layout = **layout;
         let shortest = layout.shape.shortest;
         let paths_before = group.at.len();
         let mut depth = shortest - 1;
         let mut previous = None;
         for (posting, (&record, doc_slot)) in (first..).zip(records.iter().zip(docs)) {
             if let Some(&coming) = records.get((posting - first) as usize + AHEAD) {
-                let doc = usize::from(layout.doc(coming));
-                prefetch(&last[doc]);
-                prefetch(&layout.texts.offsets[doc]);
+                prefetch(&last[usize::from(layout.doc(coming))]);
             }
             let shared = match previous {
                 None => Some(0),
@@ -129,8 +147,7 @@ impl<S: Symbol> Reader<'_, S> {
                 close(&mut group.df, &open[shared + 1..=depth], posting);
                 depth = layout.length(record);
                 for slot in &mut open[shared + 1..=depth] {
-                    *slot = (group.df.len() as u32, posting);
-                    group.df.push(0);
+                    *slot = (group.df.push(), posting);
                 }
                 group.at.push(layout.at(record) as u32);
                 group.shared.push(shared as u8);
@@ -156,9 +173,9 @@ impl<S: Symbol> Reader<'_, S> {
 }
 
 /// Counts the postings of n-grams that no further path has.
-fn close(df: &mut [u32], open: &[(u32, u32)], posting: u32) {
+fn close(df: &mut Draft, open: &[(u32, u32)], posting: u32) {
     for &(ngram, first) in open {
-        df[ngram as usize] = posting - first;
+        df.set(ngram, posting - first);
     }
 }
 
@@ -191,6 +208,7 @@ fn repeats(again: &mut [u64], scratch: &mut Vec<u64>) -> Vec<DocRepeat> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::Counts;
     use super::super::ngrams::{Shape, Texts};
     use super::super::progress::Progress;
     use super::super::scatter::scatter;
@@ -256,7 +274,10 @@ mod tests {
                 let mut memory = Memory::default();
                 let all = 0..starts.len() - 1;
                 let group = read_off(&layout, all, &starts, &mut records, &mut docs, &mut memory);
-                assert_eq!(group.df, df);
+                let found = Counts::join(std::iter::once(&group.df)).unwrap();
+                assert_eq!(group.df.len(), df.len());
+                let found: Vec<u32> = (0..df.len()).map(|at| found.get(at)).collect();
+                assert_eq!(found, df);
                 let found = group.repeats.iter().map(|r| ((r.ngram, r.doc), r.tf));
                 assert_eq!(found.collect::<HashMap<_, _>>(), repeated);
                 assert!(group.repeats.is_sorted_by_key(|r| (r.ngram, r.doc)));

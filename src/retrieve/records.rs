@@ -14,6 +14,7 @@ pub const MAX_DOCS: usize = 1 << u16::BITS;
 pub const MAX_LENGTH: usize = (1 << 24) - 1;
 
 /// What the records of a segment mean.
+#[derive(Clone, Copy)]
 pub struct Layout<'a, S: Symbol> {
     pub shape: &'a Shape,
     pub texts: &'a Texts<S>,

@@ -30,7 +30,10 @@ impl Scattered {
 }
 
 /// Records of all positions by bucket, then document, then offset, and where each bucket starts.
-pub fn scatter<S: Symbol>(layout: &Layout<S>, progress: Progress) -> Result<(Scratch, Vec<u32>)> {
+pub fn scatter<S: Symbol>(
+    layout: &Layout<S>,
+    progress: Progress,
+) -> Result<(Scratch<Record>, Vec<u32>)> {
     let buckets = 1 << layout.table_bits;
     let parts = parts(layout);
     let mut cursors: Vec<Vec<u32>> = parts
@@ -64,9 +67,11 @@ pub fn scatter<S: Symbol>(layout: &Layout<S>, progress: Progress) -> Result<(Scr
         .into_par_iter()
         .zip(cursors)
         .try_for_each(|(part, mut cursor)| -> Result<()> {
+            // Copies: what is written to the records cannot be a part of them.
+            let (layout, shape) = (*layout, *layout.shape);
             for doc in part {
                 let text = layout.texts.get(doc);
-                layout.shape.for_each_key(text, |offset, key| {
+                shape.for_each_key(text, |offset, key| {
                     let place = &mut cursor[layout.bucket(key)];
                     // SAFETY: the cursors of all parts and buckets were laid one after the other
                     // above by counting exactly these visits, so every place is inside `records`

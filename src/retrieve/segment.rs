@@ -1,6 +1,6 @@
 //! Up to 65,536 documents: their paths, postings and scale factors.
 
-use super::buffer::{Buffer, prefetch};
+use super::buffer::Buffer;
 use super::build;
 use super::common::Common;
 use super::counts::Counts;
@@ -8,87 +8,12 @@ use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
 use super::paths::DocRepeat;
 use super::progress::Progress;
+use super::repeats::Repeats;
 use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
-use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
-
-/// Corrections for n-grams that a document has more than once, sorted by n-gram, then document.
-pub struct Repeats {
-    pub ngrams: Buffer<u32>,
-    pub docs: Buffer<u16>,
-    /// Weight of the frequency, in units of the weight of a frequency of one, less the frequency.
-    pub excesses: Buffer<f64>,
-    /// First repeat of every `MARK_EVERY`th n-gram.
-    marks: Vec<u32>,
-}
-
-const MARK_EVERY: usize = 64;
-
-impl Repeats {
-    pub fn new(ngrams: Buffer<u32>, docs: Buffer<u16>, excesses: Buffer<f64>) -> Self {
-        let end = ngrams.last().map_or(0, |&last| last as usize + 1);
-        let mut marks = Vec::with_capacity(end.div_ceil(MARK_EVERY) + 1);
-        for (place, &ngram) in ngrams.iter().enumerate() {
-            while marks.len() * MARK_EVERY <= ngram as usize {
-                marks.push(place as u32);
-            }
-        }
-        marks.push(ngrams.len() as u32);
-        Self {
-            ngrams,
-            docs,
-            excesses,
-            marks,
-        }
-    }
-
-    fn none() -> Self {
-        Self::new(Vec::new().into(), Vec::new().into(), Vec::new().into())
-    }
-
-    fn weighted(repeats: &[DocRepeat], weighting: Weighting, penalties: &[f32]) -> Self {
-        let excess = |repeat: &DocRepeat| {
-            weighting.excess(repeat.tf, penalties[usize::from(repeat.doc)].into())
-        };
-        let excesses: Vec<f64> = repeats.iter().map(excess).collect();
-        let ngrams: Vec<u32> = repeats.iter().map(|repeat| repeat.ngram).collect();
-        let docs: Vec<u16> = repeats.iter().map(|repeat| repeat.doc).collect();
-        Self::new(ngrams.into(), docs.into(), excesses.into())
-    }
-
-    /// Fetches what `range` will read first.
-    pub fn prefetch(&self, ngram: usize) {
-        if let Some(mark) = self.marks.get(ngram / MARK_EVERY) {
-            prefetch(mark);
-        }
-    }
-
-    /// Places of the corrections for an n-gram.
-    pub fn range(&self, ngram: usize) -> Range<usize> {
-        let mark = ngram / MARK_EVERY;
-        let range = match self.marks.get(mark..mark + 2) {
-            Some(marks) => marks[0] as usize..marks[1] as usize,
-            None => return 0..0,
-        };
-        let near = &self.ngrams[range.clone()];
-        let first = range.start + near.partition_point(|&n| (n as usize) < ngram);
-        let size = self.ngrams[first..range.end].partition_point(|&n| n as usize == ngram);
-        if size > 0 {
-            prefetch(&self.docs[first]);
-            prefetch(&self.excesses[first]);
-        }
-        first..first + size
-    }
-
-    /// Documents and corrections at these places.
-    pub fn at(&self, range: Range<usize>) -> impl Iterator<Item = (u16, f64)> + '_ {
-        let docs = self.docs[range.clone()].iter().copied();
-        docs.zip(self.excesses[range].iter().copied())
-    }
-}
 
 /// What was learned when the index was fitted.
 pub struct Model {
@@ -163,8 +88,8 @@ impl<S: Symbol> Segment<S> {
         let segment = Self {
             trie: built.trie,
             common: OnceLock::new(),
-            docs: built.docs.into(),
-            repeats: Repeats::none(),
+            docs: built.docs,
+            repeats: Repeats::default(),
             df: Some(built.df),
             factors: vec![0.0; texts.len()],
             penalties: Vec::new().into(),
@@ -179,15 +104,18 @@ impl<S: Symbol> Segment<S> {
         self.texts.len()
     }
 
-    /// Weights the documents, given how many fitted documents have each n-gram of the segment.
+    /// Weights the documents, given how many fitted documents have each n-gram of the segment:
+    /// without it, those of the segment are all there are.
     pub fn weigh(
         &mut self,
         shape: &Shape,
         model: &Model,
-        frequencies: &Counts,
+        frequencies: Option<&Counts>,
         repeats: &[DocRepeat],
     ) -> Bounds {
         let weighting = model.weighting;
+        let frequencies = frequencies.or(self.df.as_ref());
+        let frequencies = frequencies.expect("a segment alone is fitted");
         let norms = Norms::new(self, shape, model, frequencies, repeats);
         let mut bounds = Bounds::default();
         for doc in 0..self.len() {

@@ -4,7 +4,8 @@ use super::archive::{Archive, Sections};
 use super::counts::Counts;
 use super::index::Index;
 use super::ngrams::{Shape, Symbol, Texts};
-use super::segment::{Bounds, Model, Repeats, Segment};
+use super::repeats::Repeats;
+use super::segment::{Bounds, Model, Segment};
 use super::trie::Trie;
 use super::weighting::Weighting;
 use crate::error::Result;
@@ -59,9 +60,7 @@ impl<S: Symbol> Index<S> {
             sections.push(name("marks"), &segment.trie.marks);
             sections.push(name("starts"), &segment.trie.starts);
             sections.push(name("docs"), &segment.docs);
-            sections.push(name("repeats.ngrams"), &segment.repeats.ngrams);
-            sections.push(name("repeats.docs"), &segment.repeats.docs);
-            sections.push(name("repeats.excesses"), &segment.repeats.excesses);
+            segment.repeats.store(&name("repeats"), sections);
             if let Some(df) = &segment.df {
                 sections.push(name("df.small"), &df.small);
                 sections.push(name("df.large_at"), &df.large_at);
@@ -100,11 +99,7 @@ impl<S: Symbol> Index<S> {
                     starts: archive.get(&name("starts"))?,
                 },
                 docs: archive.get(&name("docs"))?,
-                repeats: Repeats::new(
-                    archive.get(&name("repeats.ngrams"))?,
-                    archive.get(&name("repeats.docs"))?,
-                    archive.get(&name("repeats.excesses"))?,
-                ),
+                repeats: Repeats::restore(&name("repeats"), archive)?,
                 common: OnceLock::new(),
                 df,
                 // The one array that changes.
@@ -145,6 +140,5 @@ fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
         && [trie.shared.len(), trie.fresh.len(), trie.starts.len() - 1] == [paths; 3]
         && trie.starts.last().copied() == Some(segment.docs.len() as u32)
         && segment.factors.len() == texts.len()
-        && [segment.repeats.docs.len(), segment.repeats.excesses.len()]
-            == [segment.repeats.ngrams.len(); 2]
+        && segment.repeats.sound()
 }

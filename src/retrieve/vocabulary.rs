@@ -1,6 +1,6 @@
 //! How many fitted documents have each n-gram: a sum over the fitted segments.
 
-use super::counts::Counts;
+use super::counts::{Counts, Draft};
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::progress::Progress;
 use super::segment::Segment;
@@ -11,20 +11,17 @@ use rayon::prelude::*;
 const TASKS: usize = 64;
 
 /// For each n-gram of each of the fitted `segments` (whose tables have one width), its frequency in
-/// all of them together.
+/// all of them together; none if there are not several.
 pub fn of_fitted<S: Symbol>(
     shape: &Shape,
     segments: &[Segment<S>],
     progress: Progress,
-) -> Result<Vec<Counts>> {
-    let Some(first) = segments.first() else {
-        return Ok(Vec::new());
+) -> Result<Option<Vec<Counts>>> {
+    let [first, _, ..] = segments else {
+        return Ok(None);
     };
-    if let [one] = segments {
-        return Ok(vec![one.df.clone().expect("the segment is fitted")]);
-    }
     let buckets = 1 << first.trie.table_bits;
-    let parts: Vec<Vec<Vec<u32>>> = (0..TASKS)
+    let parts: Vec<Vec<Draft>> = (0..TASKS)
         .into_par_iter()
         .map(|task| {
             let mut merge = Merge::new(shape, segments, buckets * task / TASKS);
@@ -32,15 +29,13 @@ pub fn of_fitted<S: Symbol>(
                 merge.bucket(bucket);
             }
             progress.check()?;
-            Ok(merge.totals)
+            Ok(merge.totals.into_iter().map(Draft::from).collect())
         })
         .collect::<Result<_>>()?;
-    Ok((0..segments.len())
-        .map(|segment| {
-            let of_segment: Vec<&[u32]> = parts.iter().map(|part| &part[segment][..]).collect();
-            Counts::new(&of_segment.concat())
-        })
-        .collect())
+    let totals = (0..segments.len())
+        .map(|segment| Counts::join(parts.iter().map(|part| &part[segment])))
+        .collect::<Result<_>>()?;
+    Ok(Some(totals))
 }
 
 /// Walks the paths of several segments in their common order, bucket by bucket.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core import NgramIndex
+from .._core import NgramIndex, StoredKeys
 from .._documents import Document
 from ..sparse import BM25Vectorizer, TfidfVectorizer
 
@@ -58,14 +58,14 @@ class NativeBackend:
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], mmap: bool, verify: bool
-    ) -> tuple[NativeBackend, str]:
-        """Read what :meth:`save` wrote, and the text that was saved along."""
-        index, extra = NgramIndex.load(path, mmap, verify)
-        return cls(index, np.float32), extra
+    ) -> tuple[NativeBackend, str, StoredKeys | None]:
+        """Read what :meth:`save` wrote, and the text and keys that were saved along."""
+        index, extra, keys = NgramIndex.load(path, mmap, verify)
+        return cls(index, np.float32), extra, keys
 
-    def save(self, path: str | os.PathLike[str], extra: str) -> None:
-        """Write the index and a text to a file."""
-        self.index.save(path, extra)
+    def save(self, path: str | os.PathLike[str], extra: str, keys: StoredKeys | None) -> None:
+        """Write the index, a text and keys to a file."""
+        self.index.save(path, extra, keys)
 
     def __len__(self) -> int:
         """Return the number of documents ever added."""
@@ -80,7 +80,12 @@ class NativeBackend:
         self.index.remove(numbers)
 
     def answers(
-        self, queries: list[str], k: int, allowed: Sequence[int] | None, key: str, keys: list[Any]
+        self,
+        queries: list[str],
+        k: int,
+        allowed: Sequence[int] | None,
+        key: str,
+        keys: list[Any] | StoredKeys,
     ) -> list[list[Document]]:
         """Return the best ``k`` documents of each query, with the keys that their numbers have."""
         single = self.dtype is np.float32

@@ -9,6 +9,7 @@ from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import compress
 from typing import Any, TypeVar
 
+from .._core import StoredKeys
 from .._documents import Answer, Document, Query, positive, text_of, texts_of
 from .._progress import late_counter
 from ..sparse import BM25Vectorizer, TfidfVectorizer
@@ -83,10 +84,10 @@ class TfIdf(Retriever):
             )
         self.tfidf = self._default_vectorizer() if tfidf is None else tfidf
         documents = list(documents)
-        self._keys = _keys(documents, key)
+        self._keys: list[Hashable] | StoredKeys = _keys(documents, key)
         self._removed: set[int] = set()
         self._numbers: dict[Hashable, list[int]] | None = None
-        self._known = set(self._keys)
+        self._known: set[Hashable] | None = set(self._keys)
         texts = texts_of(documents, self.on)
         self._backend: NativeBackend | VectorizerBackend
         if not isinstance(self.tfidf, TfidfVectorizer):
@@ -123,8 +124,24 @@ class TfIdf(Retriever):
         return len(self._keys) - len(self._removed)
 
     def _live(self) -> Iterator[tuple[int, Hashable]]:
-        pairs = enumerate(self._keys)
+        pairs = enumerate(self._own_keys())
         return (pair for pair in pairs if pair[0] not in self._removed)
+
+    def _own_keys(self) -> list[Hashable]:
+        """Return the keys by number as a list; those of a file are read from it."""
+        if isinstance(self._keys, StoredKeys):
+            keys: list[Hashable] = self._keys.to_list()
+            for number in self._removed:
+                keys[number] = None
+            self._keys = keys
+        return self._keys
+
+    def _known_keys(self) -> set[Hashable]:
+        """Return the keys of the documents there are, for those who change them."""
+        if self._known is None:
+            keys = self._own_keys()
+            self._known = {key for _, key in self._live()} if self._removed else set(keys)
+        return self._known
 
     def add(
         self: Self,
@@ -148,24 +165,25 @@ class TfIdf(Retriever):
         -------
         The retriever itself. After an error or Ctrl-C it has whole batches, the first ones.
         """
+        own, known = self._own_keys(), self._known_keys()
         desc = f"Adding documents to {type(self).__name__} retriever"
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
             keys = _keys(batch, self.key)
-            new = [key not in self._known for key in keys]
+            new = [key not in known for key in keys]
             keys = list(compress(keys, new))
             if not keys:
                 continue
             texts = texts_of(list(compress(batch, new)), self.on)
             before = len(self._backend)
-            self._keys.extend(keys)
+            own.extend(keys)
             try:
                 self._backend.add(texts)
             finally:
                 # The backend has all of the batch or, after an error or Ctrl-C, nothing.
                 if len(self._backend) == before:
-                    del self._keys[before:]
+                    del own[before:]
                 else:
-                    self._known.update(keys)
+                    known.update(keys)
                     self._numbers = None
         return self
 
@@ -191,12 +209,13 @@ class TfIdf(Retriever):
         if isinstance(keys, str):
             raise TypeError(f"keys must be a list of keys, got the string {keys!r}")
         numbers = [number for key in keys for number in self._numbers_of(key)]
+        own, known = self._own_keys(), self._known_keys()
         self._backend.remove(numbers)
         self._removed.update(numbers)
-        self._known.difference_update(keys)
+        known.difference_update(keys)
         self._numbers = None
         for number in numbers:
-            self._keys[number] = None
+            own[number] = None
         return self
 
     def update(self: Self, documents: list[Document]) -> Self:
@@ -215,17 +234,21 @@ class TfIdf(Retriever):
         for document in documents:
             # What cannot be added must not be removed either.
             text_of(document, self.on)
-        known = [document[self.key] for document in documents if document[self.key] in self._known]
-        self.remove(known)
+        known = self._known_keys()
+        self.remove([document[self.key] for document in documents if document[self.key] in known])
         return self.add(documents)
 
-    def _numbers_of(self, key: Hashable) -> list[int]:
+    def _numbers_by_key(self) -> dict[Hashable, list[int]]:
         if self._numbers is None:
-            self._numbers = {}
+            numbers: dict[Hashable, list[int]] = {}
             for number, live in self._live():
-                self._numbers.setdefault(live, []).append(number)
+                numbers.setdefault(live, []).append(number)
+            self._numbers = numbers
+        return self._numbers
+
+    def _numbers_of(self, key: Hashable) -> list[int]:
         try:
-            return self._numbers[key]
+            return self._numbers_by_key()[key]
         except KeyError:
             raise KeyError(f"no document has the {self.key} {key!r}") from None
 
@@ -278,14 +301,15 @@ class TfIdf(Retriever):
             return None
         if isinstance(keys, str):
             raise TypeError(f"filter must be a set of keys, got the string {keys!r}")
-        known = (key for key in keys if key in self._known)
-        return [number for key in known for number in self._numbers_of(key)]
+        numbers = self._numbers_by_key()
+        return [number for key in keys for number in numbers.get(key, ())]
 
     def _answers(
         self, queries: list[str], k: int, allowed: list[int] | None
     ) -> list[list[Document]]:
         most = len(self._keys) if k < 0 else min(k, len(self._keys))
-        found = self._backend.answers(queries, most, allowed, self.key, self._keys)
+        keys: Any = self._keys  # Those of a file are never with another vectorizer.
+        found = self._backend.answers(queries, most, allowed, self.key, keys)
         if k >= 0:
             return found
         for answer in filter(None, found):
@@ -312,7 +336,8 @@ class TfIdf(Retriever):
             raise TypeError(
                 f"a retriever with a {type(self.tfidf).__name__} cannot be saved; pickle it"
             )
-        for key in self._keys:
+        keys = self._own_keys()
+        for key in keys:
             if not (key is None or type(key) in (str, int, float, bool)):
                 raise TypeError(
                     f"keys must be strings, numbers, bools or None to be saved, not {key!r}; "
@@ -324,11 +349,27 @@ class TfIdf(Retriever):
         content = {
             "class": type(self).__name__,
             "vectorizer": [type(self.tfidf).__name__, vectorizer],
-            "keys": self._keys,
             "removed": sorted(self._removed),
             **state,
         }
-        self._backend.save(path, json.dumps(content))
+        stored = self._storable()
+        if stored is None:
+            content["keys"] = keys
+        self._backend.save(path, json.dumps(content), stored)
+
+    def _storable(self) -> StoredKeys | None:
+        """Return the keys if they are of one type, which needs no JSON."""
+        keys = self._own_keys()
+        live = [key for _, key in self._live()]
+        if set(map(type, live)) not in ({int}, {str}):
+            return None
+        if self._removed:
+            # Those of removed documents are never read.
+            keys = [live[0] if key is None else key for key in keys]
+        try:
+            return StoredKeys(keys)
+        except (OverflowError, UnicodeEncodeError):
+            return None
 
     @classmethod
     def load(
@@ -353,7 +394,7 @@ class TfIdf(Retriever):
         ValueError
             If the file is damaged, of another version, of another class or something else.
         """
-        backend, extra = NativeBackend.load(path, mmap, verify)
+        backend, extra, stored = NativeBackend.load(path, mmap, verify)
         content = json.loads(extra)
         if content["class"] != cls.__name__:
             raise ValueError(f"{os.fspath(path)}: holds a {content['class']}, not a {cls.__name__}")
@@ -366,16 +407,20 @@ class TfIdf(Retriever):
         retriever.tfidf = made(**options)
         backend.dtype = NativeBackend.dtype_of(retriever.tfidf)
         retriever._backend = backend
-        retriever._keys = content["keys"]
+        retriever._keys = content["keys"] if stored is None else stored
         retriever._removed = set(content["removed"])
         retriever._numbers = None
-        retriever._known = {key for _, key in retriever._live()}
+        retriever._known = None
         return retriever
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._own_keys()
+        return vars(self)
 
 
 def _keys(documents: list[Document], key: str) -> list[Hashable]:
     try:
-        return [document[key] for document in documents]
+        return list(map(operator.itemgetter(key), documents))
     except (KeyError, TypeError, IndexError):
         # One by one, to tell which document it is.
         return [_key(document, key) for document in documents]
