@@ -59,14 +59,18 @@ impl<'a, 'py> Documents<'a, 'py> {
     }
 
     pub fn answer(&self, hits: &Hits) -> PyResult<Bound<'py, PyList>> {
-        let found = hits.docs.iter().zip(&hits.scores).map(|(&doc, &score)| {
+        let py = self.key.py();
+        // All keys before any dict, so that their waits for memory overlap.
+        let keys = hits.docs.iter().map(|&doc| self.keys.get(py, doc));
+        let keys = keys.collect::<PyResult<Vec<_>>>()?;
+        let found = keys.into_iter().zip(&hits.scores).map(|(key, &score)| {
             let score = match self.single {
                 true => self.scalar(score as f32)?,
                 false => self.scalar(score)?,
             };
-            document(self.key, self.keys.get(self.key.py(), doc)?, &score)
+            document(self.key, key, &score)
         });
-        PyList::new(self.key.py(), found.collect::<PyResult<Vec<_>>>()?)
+        PyList::new(py, found.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// A scalar of numpy; the type of the number must be that of `dtype`.

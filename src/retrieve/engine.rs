@@ -131,8 +131,9 @@ impl Engine {
             index.search(queries.len(), query, k, filter.as_ref(), cancel)
         }
         let all = || with!(&self.index, index => search(self, index, queries, k, allowed, cancel));
-        // One query is one task: waking another thread for it takes longer than some queries do.
-        if queries.len() == 1 {
+        // Waking other threads for one query takes longer than some queries do.
+        let divided = with!(&self.index, index => index.divides_queries());
+        if queries.len() == 1 && !divided {
             all()
         } else {
             on_pool(all)

@@ -1,10 +1,12 @@
 //! The index: segments of documents under one fitted model.
 
 use super::build;
+use super::common::Common;
 use super::lookup;
 use super::ngrams::{Shape, Symbol};
+use super::plan::Plan;
 use super::progress::Progress;
-use super::scan::Scanner;
+use super::scan::{Scanner, Setting};
 use super::segment::{Bounds, Model, Segment};
 use super::texts::{Encoded, MAX_SYMBOLS, pack};
 use super::top_k::{Hits, TopK};
@@ -12,7 +14,8 @@ use super::vocabulary;
 use super::weighting::Weighting;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Documents in segments, over symbols of one width.
@@ -21,8 +24,18 @@ pub struct Index<S: Symbol> {
     pub model: Model,
     pub segments: Vec<Segment<S>>,
     pub bounds: Bounds,
-    scanners: Mutex<Vec<Scanner>>,
+    /// Queries so far.
+    answered: AtomicU64,
+    plans: Spares<Plan>,
+    scanners: Spares<Scanner>,
 }
+
+/// Queries from which on it pays to know the common n-grams. They are neither built nor saved with
+/// the index, as they take about as long as a hundred queries.
+const LEAST_ANSWERED: u64 = if cfg!(test) { 4 } else { 16 };
+
+/// Documents from which on threads share a query.
+const LEAST_DIVIDED: usize = if cfg!(test) { 8 } else { 100_000 };
 
 /// Scale factors, by segment, that leave documents out.
 pub type Filter = Vec<Vec<f32>>;
@@ -77,7 +90,9 @@ impl<S: Symbol> Index<S> {
             model,
             segments,
             bounds,
-            scanners: Mutex::default(),
+            answered: AtomicU64::new(0),
+            plans: Spares::default(),
+            scanners: Spares::default(),
         }
     }
 
@@ -173,38 +188,104 @@ impl<S: Symbol> Index<S> {
             }
             let mut symbols = Vec::new();
             query(number, &mut symbols);
-            Ok(self.with_scanner(|scanner| self.best(scanner, &symbols, k, filter)))
+            Ok(symbols)
         };
+        let answered = self.answered.fetch_add(count as u64, Ordering::Relaxed);
+        let pooled = count > 1 || self.divides_queries();
+        if answered + count as u64 >= LEAST_ANSWERED {
+            self.find_common(pooled);
+        }
         if count == 1 {
-            return Ok(vec![one(0)?]);
+            let together = self.divides_queries();
+            return Ok(vec![self.best(&one(0)?, k, filter, together)]);
         }
-        (0..count).into_par_iter().map(one).collect()
+        let each = (0..count).into_par_iter();
+        each.map(|number| Ok(self.best(&one(number)?, k, filter, false)))
+            .collect()
     }
 
-    fn best(&self, scanner: &mut Scanner, query: &[S], k: usize, filter: Option<&Filter>) -> Hits {
-        scanner
-            .plan
-            .make(&self.shape, &self.model, &self.segments, query);
-        let mut top = TopK::new(k);
-        for (number, segment) in self.segments.iter().enumerate() {
-            let factors = filter.map(|filter| &filter[number][..]);
-            scanner.scan(self.bounds, number, segment, factors, &mut top);
+    /// Finds the common n-grams of segments whose are not known yet. A query on its own may not be on
+    /// a thread of the pool.
+    pub fn find_common(&self, pooled: bool) {
+        let segments = self.segments.iter();
+        let new: Vec<_> = segments.filter(|s| s.common.get().is_none()).collect();
+        let find = |segment: &Segment<S>| {
+            let mut common = Common::of(&self.shape, &segment.trie, &segment.docs, segment.len());
+            let frequencies =
+                lookup::of_ngrams(&self.shape, segment, &common.ngrams, &self.segments);
+            let squares = frequencies.iter();
+            let squares: Vec<f64> = squares.map(|&df| self.model.idf_squares.get(df)).collect();
+            common.weigh(&squares, self.model.weighting, &segment.penalties);
+            // Two threads may find the same. None waits: it may have work that the other waits for.
+            let _ = segment.common.set(common);
+        };
+        match pooled {
+            true => new.into_par_iter().for_each(find),
+            false => new.into_iter().for_each(find),
         }
-        top.into_hits()
     }
 
-    /// Lends a scanner. One that panics is not given back, and with it goes what it left behind.
-    fn with_scanner<T>(&self, work: impl FnOnce(&mut Scanner) -> T) -> T {
-        let free = || self.scanners.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = free().pop();
-        let mut scanner = kept.unwrap_or_else(|| Scanner::new(self.bounds));
-        let answer = work(&mut scanner);
-        free().push(scanner);
-        answer
+    /// Whether threads share the segments of a query: where they take much longer than waking them.
+    pub fn divides_queries(&self) -> bool {
+        self.len() >= LEAST_DIVIDED && self.segments.len() > 1
+    }
+
+    /// The best documents for a query, found by all threads `together` or by this one.
+    fn best(&self, query: &[S], k: usize, filter: Option<&Filter>, together: bool) -> Hits {
+        let mut plan = self.plans.take(Plan::default);
+        plan.make(&self.shape, &self.model, &self.segments, query, together);
+        let setting = Setting {
+            shape: &self.shape,
+            weighting: self.model.weighting,
+            bounds: self.bounds,
+        };
+        let scan = |segments: Range<usize>| {
+            let mut scanner = self.scanners.take(|| Scanner::new(self.bounds));
+            let mut top = TopK::new(k);
+            for number in segments {
+                let factors = filter.map(|filter| &filter[number][..]);
+                let segment = &self.segments[number];
+                scanner.scan(setting, &plan, number, segment, factors, &mut top);
+            }
+            self.scanners.give_back(scanner);
+            top.into_hits()
+        };
+        let count = self.segments.len();
+        let hits = if together {
+            let parts = count.min(rayon::current_num_threads());
+            let parts = (0..parts).map(|part| count * part / parts..count * (part + 1) / parts);
+            let parts: Vec<_> = parts.collect();
+            Hits::best_of(parts.into_par_iter().map(scan).collect(), k)
+        } else {
+            scan(0..count)
+        };
+        self.plans.give_back(plan);
+        hits
     }
 
     /// After a change of bounds: they decide how wide a scanner's sums are.
     fn free_scanners(&mut self) {
-        self.scanners = Mutex::default();
+        self.scanners = Spares::default();
+    }
+}
+
+/// What queries use one after the other. What was in use at a panic does not come back.
+struct Spares<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Spares<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Spares<T> {
+    fn take(&self, make: impl FnOnce() -> T) -> T {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(make)
+    }
+
+    fn give_back(&self, spare: T) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spares.push(spare);
     }
 }

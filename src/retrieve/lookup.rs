@@ -41,6 +41,39 @@ pub fn of_added<S: Symbol>(
     Counts::join(parts.iter())
 }
 
+/// For some n-grams of a segment, their frequency in the segments that are `fitted`.
+pub fn of_ngrams<S: Symbol>(
+    shape: &Shape,
+    segment: &Segment<S>,
+    ngrams: &[u32],
+    fitted: &[Segment<S>],
+) -> Vec<u32> {
+    let spelled = |&ngram: &u32| {
+        let (paths, length) = segment.trie.paths(ngram as usize);
+        &segment
+            .trie
+            .path(&segment.texts.symbols, paths.start as usize)[..length]
+    };
+    let wanted: Vec<&[S]> = ngrams.iter().map(spelled).collect();
+    let mut frequencies = vec![0; wanted.len()];
+    let mut places = Vec::new();
+    for Segment {
+        trie, texts, df, ..
+    } in fitted
+    {
+        let Some(df) = df else { continue };
+        trie.places(shape, &texts.symbols, &wanted, &mut places);
+        for ((wanted, place), frequency) in wanted.iter().zip(&places).zip(&mut frequencies) {
+            trie.prefixes(shape, &texts.symbols, wanted, place, |length, paths| {
+                if length == wanted.len() {
+                    *frequency += df.get(trie.ngram(paths.start as usize, length));
+                }
+            });
+        }
+    }
+    frequencies
+}
+
 /// Goes down a fitted trie along ascending paths of another one: what two of them share is looked
 /// up once, and each search begins where the last one on its level ended.
 struct Descent<'a, S: Symbol> {

@@ -16,6 +16,7 @@
 //! engine      text in, ranked document numbers out; any alphabet
 //! index       segments of documents: fit, add, remove, search
 //! plan, scan  a query's n-grams -> ranges with values -> scores -> top k
+//! common, left_out  n-grams that most documents have: looked at for the best documents only
 //! segment     postings of up to 65,536 documents and their scale factors
 //! build       texts -> sorted paths, in parallel (scatter, records, radix, paths)
 //! weighting   idf, tf-idf, BM25: the formulas
@@ -28,11 +29,13 @@ mod archive;
 mod buffer;
 mod build;
 mod checksum;
+mod common;
 mod counts;
 mod engine;
 mod index;
 mod join;
 mod keys;
+mod left_out;
 mod lookup;
 mod ngrams;
 mod normalize;
@@ -50,6 +53,7 @@ mod segment;
 mod select;
 mod sparse;
 mod store;
+mod sum;
 mod temporary;
 mod texts;
 mod top_k;

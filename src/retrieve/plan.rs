@@ -1,8 +1,14 @@
 //! A query as the set of its n-grams, and what each adds to the documents that have it.
 
+use super::common::Row;
+use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::segment::{Model, Segment};
+use super::sum::Sum;
 use super::trie::Place;
+use rayon::prelude::*;
+use std::cmp::Reverse;
+use std::ops::Range;
 
 /// A distinct n-gram of the query.
 struct Ngram {
@@ -15,6 +21,8 @@ struct Ngram {
     value: f64,
     /// Sum of the values of its prefixes and itself.
     path_value: f64,
+    /// Square of its weight in the query.
+    square: f64,
 }
 
 /// Prefixes before what they begin.
@@ -39,16 +47,20 @@ struct Found {
     ngram: u32,
     /// Whether a document may have it more than once.
     repeated: bool,
+    /// Its number among the common n-grams of the segment.
+    common: Option<u8>,
 }
 
 impl Plan {
-    /// Plans a query, reusing the memory of the one before.
+    /// Plans a query, reusing the memory of the one before. With `together`, all threads look up
+    /// its n-grams, a segment each.
     pub fn make<S: Symbol>(
         &mut self,
         shape: &Shape,
         model: &Model,
         segments: &[Segment<S>],
         query: &[S],
+        together: bool,
     ) {
         self.ngrams.clear();
         self.found.clear();
@@ -91,6 +103,7 @@ impl Plan {
                     df: 0,
                     value: 0.0,
                     path_value: 0.0,
+                    square: 0.0,
                 });
             }
             for &ngram in &open[shape.shortest..=path.len()] {
@@ -100,40 +113,35 @@ impl Plan {
         }
 
         let count = self.ngrams.len();
-        self.found.resize(count * segments.len(), Found::default());
-        for (segment, found) in segments.iter().zip(self.found.chunks_mut(count.max(1))) {
-            let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
-            trie.places(shape, symbols, &paths, &mut self.places);
-            for ((path, &(shared, first)), place) in paths.iter().zip(&fresh).zip(&self.places) {
-                trie.prefixes(shape, symbols, path, place, |length, paths| {
-                    if length > shared {
-                        trie.prefetch(paths.start, paths.end);
-                        let found = &mut found[first + length - shared - 1];
-                        (found.first, found.end) = (paths.start, paths.end);
-                    }
-                });
+        let Self { ngrams, found, .. } = self;
+        found.resize(count * segments.len(), Found::default());
+        let found = found.chunks_mut(count.max(1));
+        if together {
+            let each = segments.par_iter().zip(found.collect::<Vec<_>>());
+            let df: Vec<Vec<u32>> = each
+                .map(|(segment, found)| {
+                    let mut df = vec![0; count];
+                    let places = &mut Vec::new();
+                    look_up(
+                        shape, segment, &paths, &fresh, ngrams, found, places, &mut df,
+                    );
+                    df
+                })
+                .collect();
+            for df in df {
+                let sums = ngrams.iter_mut().zip(df);
+                sums.for_each(|(ngram, df)| ngram.df += df);
             }
-            // In loops of their own, so that no n-gram waits for another's memory.
-            for (found, ngram) in found.iter_mut().zip(&self.ngrams) {
-                if found.first < found.end {
-                    let number = trie.ngram(found.first as usize, ngram.length.into());
-                    found.ngram = number as u32;
-                    if let Some(df) = &segment.df {
-                        df.prefetch(number);
-                    }
-                }
+        } else {
+            let mut df = vec![0; count];
+            for (segment, found) in segments.iter().zip(found) {
+                let places = &mut self.places;
+                look_up(
+                    shape, segment, &paths, &fresh, ngrams, found, places, &mut df,
+                );
             }
-            for (found, ngram) in found.iter_mut().zip(&mut self.ngrams) {
-                if found.first < found.end {
-                    let postings = trie.postings(found.first..found.end).len();
-                    let df = segment.df.as_ref().map(|df| df.get(found.ngram as usize));
-                    ngram.df += df.unwrap_or(0);
-                    found.repeated = df.is_none_or(|df| (df as usize) < postings);
-                    if found.repeated {
-                        segment.repeats.prefetch(found.ngram as usize);
-                    }
-                }
-            }
+            let sums = ngrams.iter_mut().zip(df);
+            sums.for_each(|(ngram, df)| ngram.df = df);
         }
         self.weigh(shape, model);
     }
@@ -148,7 +156,8 @@ impl Plan {
             let idf_square = model.idf_squares.get(ngram.df);
             let saturation = model.weighting.saturation(ngram.tf, penalty);
             ngram.value = saturation * idf_square;
-            square += saturation * ngram.value;
+            ngram.square = saturation * ngram.value;
+            square += ngram.square;
             let length = usize::from(ngram.length);
             let above = if length > shape.shortest {
                 sums[length - 1]
@@ -173,18 +182,67 @@ impl Plan {
         all.filter(|(ngram, found)| found.first < found.end && ngram.value > 0.0)
     }
 
+    /// The most common n-grams of the query that are common in a segment, as far as the squares of
+    /// their weights add up to at most `most`, and the sum.
+    pub fn most_common(&self, segment: usize, most: f64) -> (Row, f64) {
+        let mut common: Vec<(Reverse<u32>, u8, f64)> = self
+            .in_segment(segment)
+            .filter_map(|(ngram, found)| Some((Reverse(ngram.df), found.common?, ngram.square)))
+            .collect();
+        common.sort_unstable_by_key(|&(df, number, _)| (df, number));
+        let mut row = Row::default();
+        let mut sum = 0.0;
+        for (_, number, square) in common {
+            if sum + square <= most {
+                sum += square;
+                row[usize::from(number) / 64] |= 1 << (number % 64);
+            }
+        }
+        (row, sum)
+    }
+
     /// Cuts the ranges of all n-grams, nested as they are, into disjoint ones: calls `visit(paths,
     /// value)` for each, where value is the sum of the values of the n-grams whose range it is in.
-    pub fn disjoint(&self, segment: usize, mut visit: impl FnMut(std::ops::Range<u32>, f64)) {
+    /// N-grams that are `left_out` go there instead.
+    pub fn disjoint<T: Sum>(
+        &self,
+        segment: usize,
+        units: f64,
+        mut left_out: Option<&mut LeftOut<T>>,
+        mut visit: impl FnMut(Range<u32>, T),
+    ) {
+        let zero = T::default();
+        // Of the prefixes of the current n-gram: the value of all, and of those not left out.
+        let mut sums = [(zero, zero); u8::MAX as usize + 1];
         // Enclosing ranges: end and value.
-        let mut enclosing: Vec<(u32, f64)> = Vec::new();
+        let mut enclosing: Vec<(u32, T)> = Vec::new();
         let mut done = 0;
-        let mut emit = |from: u32, to: u32, value: f64| {
-            if from < to {
+        let mut emit = |from: u32, to: u32, value: T| {
+            if from < to && value != zero {
                 visit(from..to, value);
             }
         };
-        for (ngram, &Found { first, end, .. }) in self.in_segment(segment) {
+        for (
+            ngram,
+            &Found {
+                first, end, common, ..
+            },
+        ) in self.in_segment(segment)
+        {
+            // Values of paths are rounded, and an n-gram's own is the difference it makes: so sums
+            // do not depend on what is left out. Upwards: what is above zero stays above it.
+            let all = T::wrapped((ngram.path_value * units).ceil());
+            let length = usize::from(ngram.length);
+            let (all_above, above) = sums[length - 1];
+            let own = all.minus(all_above);
+            let value = match (&mut left_out, common) {
+                (Some(left_out), Some(number)) if left_out.has(number) => {
+                    left_out.set(number, own, ngram.value * units);
+                    above
+                }
+                _ => above.plus(own),
+            };
+            sums[length] = (all, value);
             while let Some(&(outer_end, value)) = enclosing.last() {
                 if outer_end > first {
                     emit(done, first, value);
@@ -195,7 +253,7 @@ impl Plan {
                 enclosing.pop();
             }
             done = first;
-            enclosing.push((end, ngram.path_value));
+            enclosing.push((end, value));
         }
         while let Some((end, value)) = enclosing.pop() {
             emit(done, end, value);
@@ -203,11 +261,87 @@ impl Plan {
         }
     }
 
-    /// Calls `visit(number, value)` for each n-gram that a document of the segment may repeat.
-    pub fn repeated(&self, segment: usize, mut visit: impl FnMut(usize, f64)) {
-        let all = self.in_segment(segment);
-        for (ngram, found) in all.filter(|(_, found)| found.repeated) {
-            visit(found.ngram as usize, ngram.value);
+    /// Calls `visit(number, value)` for each n-gram that a document of the segment may repeat, but
+    /// for those `left_out`.
+    pub fn repeated<T: Sum>(
+        &self,
+        segment: usize,
+        left_out: Option<&LeftOut<T>>,
+        mut visit: impl FnMut(usize, f64),
+    ) {
+        for (ngram, found) in self.in_segment(segment).filter(|(_, found)| found.repeated) {
+            let number = found.common;
+            let left_out = left_out.zip(number);
+            if !left_out.is_some_and(|(left_out, number)| left_out.has(number)) {
+                visit(found.ngram as usize, ngram.value);
+            }
+        }
+    }
+
+    /// Calls `visit(paths, n-gram, common number)` for each n-gram that is `left_out`.
+    pub fn left_out<T: Sum>(
+        &self,
+        segment: usize,
+        left_out: &LeftOut<T>,
+        mut visit: impl FnMut(Range<u32>, usize, u8),
+    ) {
+        for (_, found) in self.in_segment(segment) {
+            if let Some(number) = found.common
+                && left_out.has(number)
+            {
+                visit(found.first..found.end, found.ngram as usize, number);
+            }
+        }
+    }
+}
+
+/// Finds n-grams in a segment, and adds up how many documents have each. `paths` are those of the
+/// query; `fresh` says of each how many symbols it shares with those before, and which n-gram is the
+/// first that it is the first to have.
+#[allow(clippy::too_many_arguments)]
+fn look_up<S: Symbol>(
+    shape: &Shape,
+    segment: &Segment<S>,
+    paths: &[&[S]],
+    fresh: &[(usize, usize)],
+    ngrams: &[Ngram],
+    found: &mut [Found],
+    places: &mut Vec<Place>,
+    df: &mut [u32],
+) {
+    let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
+    trie.places(shape, symbols, paths, places);
+    for ((path, &(shared, first)), place) in paths.iter().zip(fresh).zip(places.iter()) {
+        trie.prefixes(shape, symbols, path, place, |length, paths| {
+            if length > shared {
+                trie.prefetch(paths.start, paths.end);
+                let found = &mut found[first + length - shared - 1];
+                (found.first, found.end) = (paths.start, paths.end);
+            }
+        });
+    }
+    // In loops of their own, so that no n-gram waits for another's memory.
+    for (found, ngram) in found.iter_mut().zip(ngrams) {
+        if found.first < found.end {
+            let number = trie.ngram(found.first as usize, ngram.length.into());
+            found.ngram = number as u32;
+            if let Some(df) = &segment.df {
+                df.prefetch(number);
+            }
+        }
+    }
+    for (found, sum) in found.iter_mut().zip(df) {
+        if found.first < found.end {
+            let postings = trie.postings(found.first..found.end).len();
+            let df = segment.df.as_ref().map(|df| df.get(found.ngram as usize));
+            *sum += df.unwrap_or(0);
+            found.repeated = df.is_none_or(|df| (df as usize) < postings);
+            if found.repeated {
+                segment.repeats.prefetch(found.ngram as usize);
+            }
+            let common = segment.common.get();
+            let common = common.filter(|common| common.may_have(postings));
+            found.common = common.and_then(|common| common.number(found.ngram));
         }
     }
 }

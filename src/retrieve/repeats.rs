@@ -32,18 +32,24 @@ const MARK_EVERY: usize = 64;
 /// is worth. So a document's vector is off by no more of its norm, and the cosine by 2.4e-7.
 const RATIO: f64 = 4.0;
 
+/// The excess of a frequency as a float32, where that is precise enough.
+fn single(tf: u32, excess: f64) -> Option<f32> {
+    let tf = f64::from(tf);
+    (tf <= RATIO * (tf + excess)).then_some(excess as f32)
+}
+
+/// What `Repeats` has as the excess of a frequency.
+pub fn excess(weighting: Weighting, tf: u32, penalty: f64) -> f64 {
+    let excess = weighting.excess(tf, penalty);
+    single(tf, excess).map_or(excess, f64::from)
+}
+
 impl Repeats {
     pub fn weighted(repeats: &[DocRepeat], weighting: Weighting, penalties: &[f32]) -> Self {
         let excess = |repeat: &DocRepeat| {
             weighting.excess(repeat.tf, penalties[usize::from(repeat.doc)].into())
         };
-        let rounded = |repeat: &DocRepeat| {
-            let (excess, tf) = (excess(repeat), f64::from(repeat.tf));
-            match tf <= RATIO * (tf + excess) {
-                true => excess as f32,
-                false => f32::NAN,
-            }
-        };
+        let rounded = |repeat: &DocRepeat| single(repeat.tf, excess(repeat)).unwrap_or(f32::NAN);
         let excesses: Vec<f32> = repeats.par_iter().map(rounded).collect();
         let listed = excesses.iter().enumerate().filter(|(_, e)| e.is_nan());
         let exact_at: Vec<u32> = listed.map(|(at, _)| at as u32).collect();

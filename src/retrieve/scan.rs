@@ -8,183 +8,215 @@
 
 use super::buffer::prefetch;
 use super::build::MAX_DOCS;
-use super::ngrams::Symbol;
+use super::left_out::LeftOut;
+use super::ngrams::{Shape, Symbol};
 use super::plan::Plan;
 use super::segment::{Bounds, Segment};
-use super::select::Selector;
+use super::select::{CHUNK, Selector};
+use super::sum::Sum;
 use super::top_k::TopK;
+use super::weighting::Weighting;
 use std::ops::Range;
 
 /// Largest error of a cosine that 32-bit sums may have.
 const TOLERANCE: f64 = 5e-7;
+/// Pieces between the one that is read and the one that is fetched.
+const AHEAD: usize = 8;
+// Tests have few documents.
+/// Share of a query's squared norm that is left out, at most.
+const MOST_LEFT_OUT: f64 = if cfg!(test) { 0.25 } else { 0.04 };
+/// Documents that are completed one by one: at most one in so many.
+const COMPLETED_ONE_IN: usize = if cfg!(test) { 16 } else { 32 };
+/// Chunks of documents for each that is wanted: with fewer, too many may be among the best.
+const CHUNKS_EACH: usize = if cfg!(test) { 1 } else { 4 };
 
-/// An integer that sums are made in. Numbers wrap: only the last sum must fit, not what is added
-/// for a repeated n-gram and then taken off again.
-pub trait Sum: Copy + Default + PartialEq {
-    const BITS: i32;
-    /// Rounds towards zero.
-    fn wrapped(units: f64) -> Self;
-    fn plus(self, other: Self) -> Self;
-    fn to_f32(self) -> f32;
-    fn to_f64(self) -> f64;
-}
-
-impl Sum for u32 {
-    const BITS: i32 = 32;
-    fn wrapped(units: f64) -> Self {
-        units as i64 as u32
-    }
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-    fn to_f32(self) -> f32 {
-        self as f32
-    }
-    fn to_f64(self) -> f64 {
-        self.into()
-    }
-}
-
-impl Sum for u64 {
-    const BITS: i32 = 62;
-    fn wrapped(units: f64) -> Self {
-        units as i128 as i64 as u64
-    }
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-    fn to_f32(self) -> f32 {
-        self as f32
-    }
-    fn to_f64(self) -> f64 {
-        self as f64
-    }
-}
-
-/// One sum per document of a segment, all zero between two scans.
-enum Sums {
-    Narrow(Box<[u32; MAX_DOCS]>),
-    Wide(Box<[u64; MAX_DOCS]>),
+/// What the segments of an index share.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    pub shape: &'a Shape,
+    pub weighting: Weighting,
+    pub bounds: Bounds,
 }
 
 /// A thread's memory.
-pub struct Scanner {
-    sums: Sums,
-    pub plan: Plan,
-    work: Work,
-}
-
-/// What a scan fills and forgets.
-#[derive(Default)]
-struct Work {
-    pieces: Vec<Piece>,
-    /// Places of repeats, and the value of their n-gram.
-    repeats: Vec<(Range<usize>, f64)>,
-    selector: Selector,
-}
-
-/// Postings, and what to add for each.
-struct Piece {
-    postings: Range<usize>,
-    value: f64,
+pub enum Scanner {
+    Narrow(Scan<u32>),
+    Wide(Scan<u64>),
 }
 
 impl Scanner {
     pub fn new(bounds: Bounds) -> Self {
         let error = bounds.rounding * bounds.sum / capacity::<u32>();
-        let sums = if error <= TOLERANCE {
-            Sums::Narrow(zeros())
+        if error <= TOLERANCE {
+            Self::Narrow(Scan::new())
         } else {
-            Sums::Wide(zeros())
-        };
-        Self {
-            sums,
-            plan: Plan::default(),
-            work: Work::default(),
+            Self::Wide(Scan::new())
         }
     }
 
-    /// Offers the documents of a segment that share n-grams with the planned query. `factors`
+    #[cfg(test)]
+    pub fn completed(&self) -> [usize; 2] {
+        match self {
+            Self::Narrow(scan) => scan.completed,
+            Self::Wide(scan) => scan.completed,
+        }
+    }
+
+    /// Offers the documents of a segment that share n-grams with a planned query. `factors`
     /// replace those of the segment.
     pub fn scan<S: Symbol>(
         &mut self,
-        bounds: Bounds,
+        setting: Setting,
+        plan: &Plan,
         number: usize,
         segment: &Segment<S>,
         factors: Option<&[f32]>,
         top: &mut TopK,
     ) {
         let factors = factors.unwrap_or(&segment.factors);
-        let (plan, work) = (&self.plan, &mut self.work);
-        match &mut self.sums {
-            Sums::Narrow(sums) => scan(sums, work, plan, bounds, number, segment, factors, top),
-            Sums::Wide(sums) => scan(sums, work, plan, bounds, number, segment, factors, top),
+        if plan.norm() > 0.0 && setting.bounds.sum > 0.0 {
+            match self {
+                Self::Narrow(scan) => scan.run(setting, plan, number, segment, factors, top),
+                Self::Wide(scan) => scan.run(setting, plan, number, segment, factors, top),
+            }
         }
     }
 }
 
-fn zeros<T: Sum>() -> Box<[T; MAX_DOCS]> {
-    let zeros = vec![T::default(); MAX_DOCS].into_boxed_slice();
-    zeros.try_into().ok().expect("the length is MAX_DOCS")
+/// Postings, and what to add for each.
+struct Piece<T> {
+    postings: Range<usize>,
+    value: T,
+}
+
+/// Sums, and what else is filled and forgotten.
+pub struct Scan<T> {
+    /// One for each document of a segment, all zero between two scans.
+    sums: Box<[T; MAX_DOCS]>,
+    pieces: Vec<Piece<T>>,
+    /// Places of repeats, and the value of their n-gram.
+    repeats: Vec<(Range<usize>, f64)>,
+    selector: Selector,
+    /// Scans that completed documents one by one, and scans that had to complete all.
+    #[cfg(test)]
+    completed: [usize; 2],
+}
+
+impl<T: Sum> Scan<T> {
+    fn new() -> Self {
+        let zeros = vec![T::default(); MAX_DOCS].into_boxed_slice();
+        Self {
+            sums: zeros.try_into().ok().expect("the length is MAX_DOCS"),
+            pieces: Vec::new(),
+            repeats: Vec::new(),
+            selector: Selector::default(),
+            #[cfg(test)]
+            completed: [0; 2],
+        }
+    }
+
+    fn run<S: Symbol>(
+        &mut self,
+        setting: Setting,
+        plan: &Plan,
+        number: usize,
+        segment: &Segment<S>,
+        factors: &[f32],
+        top: &mut TopK,
+    ) {
+        let Setting {
+            shape,
+            weighting,
+            bounds,
+        } = setting;
+        let units = capacity::<T>() / (plan.norm() * bounds.sum);
+        let cosine = 1.0 / (units * plan.norm());
+        let few = top.k().saturating_mul(CHUNKS_EACH) <= segment.len().div_ceil(CHUNK);
+        let mut left_out = None;
+        if few && let Some(common) = segment.common.get() {
+            let most = MOST_LEFT_OUT * plan.norm().powi(2);
+            let (row, square) = plan.most_common(number, most);
+            // An n-gram's value is off by less than a unit for each occurrence, of which a
+            // position has as many as there are lengths.
+            let lengths = shape.longest - shape.shortest + 1;
+            let error = lengths as f64 * bounds.rounding;
+            let reach = square.sqrt() * units;
+            let make = || LeftOut::new(segment, common, weighting, row, reach, error);
+            left_out = (square > 0.0).then(make);
+        }
+
+        self.pieces.clear();
+        plan.disjoint(number, units, left_out.as_mut(), |paths, value| {
+            let postings = segment.trie.postings(paths);
+            self.pieces.push(Piece { postings, value });
+        });
+        self.add_pieces(&segment.docs);
+        self.repeats.clear();
+        if !segment.repeats.ngrams.is_empty() {
+            // The range gave a document tf times what a frequency of one is worth. All are looked
+            // up before any is read, so that no search waits for another's memory.
+            plan.repeated(number, left_out.as_ref(), |ngram, value| {
+                let range = segment.repeats.range(ngram);
+                self.repeats.push((range, value * units));
+            });
+            self.add_repeats(segment);
+        }
+
+        let mut offered = false;
+        if let Some(left_out) = &left_out {
+            let sums = &self.sums[..segment.len()];
+            let limit = segment.len().div_ceil(COMPLETED_ONE_IN);
+            let first = segment.first;
+            let selector = &mut self.selector;
+            offered = selector.complete(sums, factors, cosine, first, left_out, limit, top);
+            #[cfg(test)]
+            {
+                self.completed[usize::from(!offered)] += 1;
+            }
+            if !offered {
+                plan.left_out(number, left_out, |paths, ngram, number| {
+                    let (value, units) = left_out.value(number);
+                    let postings = segment.trie.postings(paths);
+                    self.pieces.push(Piece { postings, value });
+                    self.repeats.push((segment.repeats.range(ngram), units));
+                });
+                self.add_pieces(&segment.docs);
+                self.add_repeats(segment);
+            }
+        }
+        let sums = &mut self.sums[..segment.len()];
+        if !offered {
+            self.selector
+                .offer(sums, factors, cosine, segment.first, top);
+        }
+        sums.fill(T::default());
+    }
+
+    fn add_pieces(&mut self, docs: &[u16]) {
+        for (at, piece) in self.pieces.iter().enumerate() {
+            if let Some(next) = self.pieces.get(at + AHEAD) {
+                prefetch(&docs[next.postings.start]);
+            }
+            let value = piece.value;
+            for &doc in &docs[piece.postings.clone()] {
+                let sum = &mut self.sums[usize::from(doc)];
+                *sum = sum.plus(value);
+            }
+        }
+        self.pieces.clear();
+    }
+
+    fn add_repeats<S: Symbol>(&mut self, segment: &Segment<S>) {
+        for (range, value) in self.repeats.drain(..) {
+            for (doc, excess) in segment.repeats.at(range) {
+                let sum = &mut self.sums[usize::from(doc)];
+                *sum = sum.plus(T::wrapped(excess * value));
+            }
+        }
+    }
 }
 
 /// Units in the largest sum, with room for the rounding of all additions.
 fn capacity<T: Sum>() -> f64 {
     0.999 * 2f64.powi(T::BITS)
 }
-
-#[allow(clippy::too_many_arguments)]
-fn scan<T: Sum, S: Symbol>(
-    sums: &mut [T; MAX_DOCS],
-    work: &mut Work,
-    plan: &Plan,
-    bounds: Bounds,
-    number: usize,
-    segment: &Segment<S>,
-    factors: &[f32],
-    top: &mut TopK,
-) {
-    if plan.norm() == 0.0 || bounds.sum == 0.0 {
-        return;
-    }
-    let units = capacity::<T>() / (plan.norm() * bounds.sum);
-    work.pieces.clear();
-    plan.disjoint(number, |paths, value| {
-        let postings = segment.trie.postings(paths);
-        work.pieces.push(Piece { postings, value });
-    });
-    for (at, piece) in work.pieces.iter().enumerate() {
-        if let Some(next) = work.pieces.get(at + AHEAD) {
-            prefetch(&segment.docs[next.postings.start]);
-        }
-        // Upwards: what is above zero stays above it.
-        let value = T::wrapped((piece.value * units).ceil());
-        for &doc in &segment.docs[piece.postings.clone()] {
-            let sum = &mut sums[usize::from(doc)];
-            *sum = sum.plus(value);
-        }
-    }
-    if !segment.repeats.ngrams.is_empty() {
-        // The range gave a document tf times what a frequency of one is worth. All are looked up
-        // before any is read, so that no search waits for another's memory.
-        work.repeats.clear();
-        plan.repeated(number, |ngram, value| {
-            work.repeats.push((segment.repeats.range(ngram), value));
-        });
-        for (range, value) in work.repeats.drain(..) {
-            let value = value * units;
-            for (doc, excess) in segment.repeats.at(range) {
-                let sum = &mut sums[usize::from(doc)];
-                *sum = sum.plus(T::wrapped(excess * value));
-            }
-        }
-    }
-    let sums = &mut sums[..segment.len()];
-    let cosine = 1.0 / (units * plan.norm());
-    work.selector
-        .offer(sums, factors, cosine, segment.first, top);
-    sums.fill(T::default());
-}
-
-/// Pieces between the one that is read and the one that is fetched.
-const AHEAD: usize = 8;

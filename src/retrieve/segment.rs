@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::build;
+use super::common::Common;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
@@ -11,6 +12,7 @@ use super::repeats::Repeats;
 use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 /// What was learned when the index was fitted.
@@ -60,6 +62,8 @@ pub struct Segment<S: Symbol> {
     pub docs: Buffer<u16>,
     /// Empty where weights are linear in the frequency (tf-idf).
     pub repeats: Repeats,
+    /// The n-grams that most documents have, once there are enough queries to find them for.
+    pub common: OnceLock<Common>,
     /// For fitted segments: how many documents have each n-gram.
     pub df: Option<Counts>,
     /// Turns a query's sum over a document into a cosine: the weight of a frequency of one, by the
@@ -83,6 +87,7 @@ impl<S: Symbol> Segment<S> {
         let built = build::build(shape, &texts, table_bits, progress)?;
         let segment = Self {
             trie: built.trie,
+            common: OnceLock::new(),
             docs: built.docs,
             repeats: Repeats::default(),
             df: Some(built.df),

@@ -4,12 +4,16 @@
 //! Where k chunks have a maximum of at least x, k documents have a score of at least x: the bar is
 //! the k-th best maximum. Only what reaches it, little more than k documents, is compared in f64.
 
-use super::scan::Sum;
+use super::common::from_upper_half;
+use super::left_out::LeftOut;
+use super::sum::Sum;
 use super::top_k::TopK;
 use crate::cpu::{Isa, isa};
 
 /// Documents of a chunk: bits of a mask.
-const CHUNK: usize = 64;
+pub const CHUNK: usize = 64;
+/// Documents between the one that is completed and the one whose repeats are fetched.
+const AHEAD: usize = 8;
 /// Nothing may fall through the rounding of f32.
 const MARGIN: f64 = 1.0 - 1e-6;
 
@@ -17,7 +21,11 @@ const MARGIN: f64 = 1.0 - 1e-6;
 #[derive(Default)]
 pub struct Selector {
     maxima: Vec<f32>,
+    /// What the scores of a chunk may be at most, where sums are not complete.
+    highest: Vec<f32>,
     sorted: Vec<f32>,
+    /// Documents to complete.
+    candidates: Vec<u32>,
 }
 
 impl Selector {
@@ -32,22 +40,14 @@ impl Selector {
     ) {
         self.maxima.clear();
         maxima(sums, factors, &mut self.maxima);
-        let mut floor = 0.0;
-        if (1..=self.maxima.len()).contains(&top.k()) {
-            self.sorted.clone_from(&self.maxima);
-            let last = top.k() - 1;
-            let (_, best, _) = self
-                .sorted
-                .select_nth_unstable_by(last, |a, b| b.total_cmp(a));
-            floor = f64::from(*best);
-        }
+        let floor = self.floor(top.k());
         for (number, &maximum) in self.maxima.iter().enumerate() {
             let bar = (floor.max(top.threshold() / cosine) * MARGIN) as f32;
             if maximum > 0.0 && maximum >= bar {
                 let start = number * CHUNK;
                 let end = sums.len().min(start + CHUNK);
                 let (sums, factors) = (&sums[start..end], &factors[start..end]);
-                let mut mask = reaching(sums, factors, bar);
+                let mut mask = reaching(sums, factors, &[0; CHUNK], 0.0, bar);
                 while mask != 0 {
                     let lane = mask.trailing_zeros() as usize;
                     mask &= mask - 1;
@@ -56,6 +56,68 @@ impl Selector {
                 }
             }
         }
+    }
+
+    /// As `offer`, for sums that lack what was `left_out`. Offers nothing and says no if more than
+    /// `limit` documents may be among the best.
+    #[allow(clippy::too_many_arguments)]
+    pub fn complete<T: Sum>(
+        &mut self,
+        sums: &[T],
+        factors: &[f32],
+        cosine: f64,
+        first: u32,
+        left_out: &LeftOut<T>,
+        limit: usize,
+        top: &mut TopK,
+    ) -> bool {
+        let (norms, reach) = (left_out.norms(), left_out.reach);
+        self.maxima.clear();
+        self.highest.clear();
+        let (maxima, highest) = (&mut self.maxima, &mut self.highest);
+        bounds(sums, factors, norms, reach, maxima, highest);
+        // Sums only grow when they are completed: what k of them reach, the k best reach.
+        let bar = self.floor(top.k()).max(top.threshold() / cosine);
+        let bar = (bar * MARGIN - left_out.error) as f32;
+        self.candidates.clear();
+        for (number, &highest) in self.highest.iter().enumerate() {
+            if highest > 0.0 && highest >= bar {
+                let start = number * CHUNK;
+                let chunk = start..sums.len().min(start + CHUNK);
+                let (sums, norms) = (&sums[chunk.clone()], &norms[chunk.clone()]);
+                let mut mask = reaching(sums, &factors[chunk], norms, reach, bar);
+                while mask != 0 {
+                    let doc = start + mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    left_out.prefetch(doc);
+                    self.candidates.push(doc as u32);
+                }
+                if self.candidates.len() > limit {
+                    return false;
+                }
+            }
+        }
+        for (at, &doc) in self.candidates.iter().enumerate() {
+            if let Some(&next) = self.candidates.get(at + AHEAD) {
+                left_out.prefetch_repeats(next as usize);
+            }
+            let sum = left_out.complete(doc as usize, sums[doc as usize]);
+            let score = sum.to_f64() * f64::from(factors[doc as usize]) * cosine;
+            top.offer(score, first + doc);
+        }
+        true
+    }
+
+    /// What the best k scores reach at least.
+    fn floor(&mut self, k: usize) -> f64 {
+        if !(1..=self.maxima.len()).contains(&k) {
+            return 0.0;
+        }
+        self.sorted.clone_from(&self.maxima);
+        let (_, best, _) = self
+            .sorted
+            .select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+        f64::from(*best)
     }
 }
 
@@ -86,45 +148,86 @@ macro_rules! compiled_for_the_cpu {
 }
 
 compiled_for_the_cpu! { fn maxima(sums: &[T], factors: &[f32], out: &mut Vec<f32>) = maxima_body }
-compiled_for_the_cpu! { fn reaching(sums: &[T], factors: &[f32], bar: f32) -> u64 = reaching_body }
+compiled_for_the_cpu! {
+    fn bounds(
+        sums: &[T], factors: &[f32], norms: &[u16], reach: f32, maxima: &mut Vec<f32>,
+        highest: &mut Vec<f32>
+    ) = bounds_body
+}
+compiled_for_the_cpu! {
+    fn reaching(sums: &[T], factors: &[f32], norms: &[u16], reach: f32, bar: f32) -> u64
+        = reaching_body
+}
 
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+/// The largest of a chunk. An array of a fixed size, halved again and again: this becomes a few
+/// vector instructions.
 #[inline(always)]
-fn maxima_body<T: Sum>(sums: &[T], factors: &[f32], out: &mut Vec<f32>) {
-    let (chunks, factor_chunks) = (sums.chunks_exact(CHUNK), factors.chunks_exact(CHUNK));
-    let rest = chunks.remainder().iter().zip(factor_chunks.remainder());
-    for (sums, factors) in chunks.zip(factor_chunks) {
-        // Arrays of a fixed size, halved again and again: this becomes a few vector instructions.
-        let sums: &[T; CHUNK] = sums.try_into().expect("the chunk is exact");
-        let factors: &[f32; CHUNK] = factors.try_into().expect("the chunk is exact");
-        let mut scores: [f32; CHUNK] = std::array::from_fn(|i| sums[i].to_f32() * factors[i]);
-        let mut half = CHUNK / 2;
-        while half > 0 {
-            for lane in 0..half {
-                scores[lane] = larger(scores[lane], scores[lane + half]);
-            }
-            half /= 2;
+fn largest(mut scores: [f32; CHUNK]) -> f32 {
+    let mut half = CHUNK / 2;
+    while half > 0 {
+        for lane in 0..half {
+            scores[lane] = larger(scores[lane], scores[lane + half]);
         }
-        out.push(scores[0]);
+        half /= 2;
     }
-    if rest.len() > 0 {
-        out.push(rest.fold(0.0, |best, (sum, factor)| {
-            larger(sum.to_f32() * factor, best)
-        }));
+    scores[0]
+}
+
+/// A chunk as an array, filled up with zeros.
+#[inline(always)]
+fn chunk<T: Copy + Default>(values: &[T], start: usize) -> [T; CHUNK] {
+    match values[start..].first_chunk() {
+        Some(chunk) => *chunk,
+        None => {
+            let rest = &values[start..];
+            std::array::from_fn(|i| rest.get(i).copied().unwrap_or_default())
+        }
     }
 }
 
-/// Which documents of a chunk have a score above zero and not below `bar`.
 #[inline(always)]
-fn reaching_body<T: Sum>(sums: &[T], factors: &[f32], bar: f32) -> u64 {
+fn maxima_body<T: Sum>(sums: &[T], factors: &[f32], out: &mut Vec<f32>) {
+    for start in (0..sums.len()).step_by(CHUNK) {
+        let (sums, factors) = (chunk(sums, start), chunk(factors, start));
+        out.push(largest(std::array::from_fn(|i| {
+            sums[i].to_f32() * factors[i]
+        })));
+    }
+}
+
+/// The largest scores of chunks as the sums are, and what they may be at most.
+#[inline(always)]
+fn bounds_body<T: Sum>(
+    sums: &[T],
+    factors: &[f32],
+    norms: &[u16],
+    reach: f32,
+    maxima: &mut Vec<f32>,
+    highest: &mut Vec<f32>,
+) {
+    for start in (0..sums.len()).step_by(CHUNK) {
+        let (sums, factors) = (chunk(sums, start), chunk(factors, start));
+        let norms = chunk(norms, start);
+        let sums: [f32; CHUNK] = std::array::from_fn(|i| sums[i].to_f32());
+        maxima.push(largest(std::array::from_fn(|i| sums[i] * factors[i])));
+        let most = |i: usize| (sums[i] + reach * from_upper_half(norms[i])) * factors[i];
+        highest.push(largest(std::array::from_fn(most)));
+    }
+}
+
+/// Which documents of a chunk may have a score above zero and not below `bar`.
+#[inline(always)]
+fn reaching_body<T: Sum>(sums: &[T], factors: &[f32], norms: &[u16], reach: f32, bar: f32) -> u64 {
     let mut mask = 0;
-    for (lane, (sum, factor)) in sums.iter().zip(factors).enumerate() {
-        let score = sum.to_f32() * factor;
-        mask |= u64::from(score >= bar && score > 0.0) << lane;
+    let all = sums.iter().zip(factors).zip(norms).enumerate();
+    for (lane, ((sum, factor), &norm)) in all {
+        let most = (sum.to_f32() + reach * from_upper_half(norm)) * factor;
+        mask |= u64::from(most >= bar && most > 0.0) << lane;
     }
     mask
 }

@@ -10,6 +10,7 @@ use super::trie::Trie;
 use super::weighting::Weighting;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// What is not an array.
 #[derive(Serialize, Deserialize)]
@@ -99,6 +100,7 @@ impl<S: Symbol> Index<S> {
                 },
                 docs: archive.get(&name("docs"))?,
                 repeats: Repeats::restore(&name("repeats"), archive)?,
+                common: OnceLock::new(),
                 df,
                 // The one array that changes.
                 factors: archive.get(&name("factors"))?.to_vec(),

@@ -9,6 +9,20 @@ pub struct Hits {
     pub scores: Vec<f64>,
 }
 
+impl Hits {
+    /// The best `k` of several answers about different documents.
+    pub fn best_of(answers: Vec<Self>, k: usize) -> Self {
+        let all = answers
+            .into_iter()
+            .flat_map(|hits| hits.scores.into_iter().zip(hits.docs));
+        let mut all: Vec<(f64, u32)> = all.collect();
+        all.sort_unstable_by(best_first);
+        all.truncate(k);
+        let (scores, docs) = all.into_iter().unzip();
+        Self { docs, scores }
+    }
+}
+
 /// The best `k` of what is offered. Documents must come in ascending order.
 pub struct TopK {
     k: usize,

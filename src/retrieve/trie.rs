@@ -58,6 +58,20 @@ impl Trie {
         self.first_ngram(first_path) + length - usize::from(self.shared[first_path]) - 1
     }
 
+    /// The paths that begin with an n-gram, given its number, and its length.
+    pub fn paths(&self, ngram: usize) -> (Range<u32>, usize) {
+        let mark = self.marks.partition_point(|&n| n as usize <= ngram) - 1;
+        let mut path = mark * MARK_EVERY;
+        let mut first = self.marks[mark] as usize;
+        while first + usize::from(self.fresh[path]) <= ngram {
+            first += usize::from(self.fresh[path]);
+            path += 1;
+        }
+        let length = usize::from(self.shared[path]) + 1 + ngram - first;
+        let end = path + 1 + run_after(&self.shared[path + 1..], length);
+        (path as u32..end as u32, length)
+    }
+
     /// Postings of a range of paths.
     pub fn postings(&self, paths: Range<u32>) -> Range<usize> {
         self.starts[paths.start as usize] as usize..self.starts[paths.end as usize] as usize

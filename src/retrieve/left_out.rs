@@ -1,0 +1,208 @@
+//! The common n-grams of a query, which it leaves out at first.
+//!
+//! What they would add to a document is at most |q_C| |d_C|, the norms of both restricted to them
+//! (Cauchy-Schwarz). As they weigh little, few documents can rise among the best by them: those are
+//! completed from their rows of bits. It is the principle of MaxScore (Turtle & Flood 1995), and
+//! complete sums are the same to the bit as those that leave nothing out.
+
+use super::common::{Common, MOST, Row};
+use super::ngrams::Symbol;
+use super::repeats;
+use super::segment::Segment;
+use super::sum::Sum;
+use super::weighting::Weighting;
+
+/// What the sums of a segment lack.
+pub struct LeftOut<'a, T> {
+    common: &'a Common,
+    weighting: Weighting,
+    penalties: &'a [f32],
+    /// The n-grams that are left out.
+    row: Row,
+    /// What an occurrence of each would add.
+    values: [T; MOST],
+    /// The same before rounding.
+    units: [f64; MOST],
+    /// |q_C| in units: times the norm of a document, more than its sum lacks but for rounding.
+    pub reach: f32,
+    /// The rest of what a sum may lack, by a document's factor.
+    pub error: f64,
+}
+
+impl<'a, T: Sum> LeftOut<'a, T> {
+    pub fn new<S: Symbol>(
+        segment: &'a Segment<S>,
+        common: &'a Common,
+        weighting: Weighting,
+        row: Row,
+        reach: f64,
+        error: f64,
+    ) -> Self {
+        Self {
+            common,
+            weighting,
+            penalties: &segment.penalties,
+            row,
+            values: [T::default(); MOST],
+            units: [0.0; MOST],
+            reach: reach as f32,
+            error,
+        }
+    }
+
+    /// Whether a common n-gram is left out.
+    pub fn has(&self, number: u8) -> bool {
+        let number = usize::from(number);
+        self.row[number / 64] >> (number % 64) & 1 == 1
+    }
+
+    /// Says what an occurrence of an n-gram would add.
+    pub fn set(&mut self, number: u8, value: T, units: f64) {
+        let number = usize::from(number);
+        self.values[number] = value;
+        self.units[number] = units;
+    }
+
+    /// What an occurrence of an n-gram would add, rounded and not.
+    pub fn value(&self, number: u8) -> (T, f64) {
+        let number = usize::from(number);
+        (self.values[number], self.units[number])
+    }
+
+    /// The norm of each document's common n-grams.
+    pub fn norms(&self) -> &'a [u16] {
+        &self.common.norms
+    }
+
+    /// Fetches what `complete` will read.
+    pub fn prefetch(&self, doc: usize) {
+        self.common.prefetch(doc);
+    }
+
+    /// The same, once what `prefetch` fetched is there.
+    pub fn prefetch_repeats(&self, doc: usize) {
+        self.common.prefetch_repeats(doc);
+    }
+
+    /// The sum of a document with what was left out.
+    pub fn complete(&self, doc: usize, mut sum: T) -> T {
+        let words = self.common.rows[doc].iter().zip(&self.row);
+        for ((has, wanted), values) in words.zip(self.values.chunks_exact(64)) {
+            let mut both = has & wanted;
+            while both != 0 {
+                sum = sum.plus(values[both.trailing_zeros() as usize]);
+                both &= both - 1;
+            }
+        }
+        for (number, tf) in self.common.repeats(doc) {
+            if self.has(number as u8) {
+                // The bit counted once.
+                let penalty = self.penalties.get(doc).map_or(0.0, |&p| p.into());
+                let excess = repeats::excess(self.weighting, tf, penalty) * self.units[number];
+                sum = sum.plus(self.values[number].times(tf - 1));
+                sum = sum.plus(T::wrapped(excess));
+            }
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::Index;
+    use super::super::ngrams::Shape;
+    use super::super::plan::Plan;
+    use super::super::progress::Progress;
+    use super::super::scan::{Scanner, Setting};
+    use super::super::segment::Bounds;
+    use super::super::texts::Encoded;
+    use super::super::top_k::TopK;
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    /// Words of Zipf's frequencies over six letters, some of them again and again.
+    fn text(next: &mut impl FnMut(u32) -> u32) -> Vec<u8> {
+        let mut text = Vec::new();
+        for _ in 0..1 + next(12) {
+            let rank = 1 + next(2_000);
+            let word = next(rank);
+            let more = next(20) / 19 * next(5);
+            for _ in 0..1 + more {
+                text.extend((0..2 + word % 4).map(|i| 1 + (word / 5u32.pow(i) % 5) as u8));
+                text.push(6);
+            }
+        }
+        text
+    }
+
+    /// How often documents were completed one by one, and how often all together.
+    fn compare(weighting: Weighting, wide: bool) -> [usize; 2] {
+        let mut state = 1u64;
+        let mut next = |bound: u32| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            ((state >> 33) % u64::from(bound)) as u32
+        };
+        let shape = Shape {
+            bits: 3,
+            shortest: 3,
+            longest: 6,
+        };
+        let texts: Vec<Vec<u8>> = (0..4_000).map(|_| text(&mut next)).collect();
+        let block = || Encoded {
+            symbols: texts.concat(),
+            ends: texts
+                .iter()
+                .scan(0, |end, text| {
+                    *end += text.len();
+                    Some(*end)
+                })
+                .collect(),
+        };
+        let go = AtomicBool::new(false);
+        let fit = || Index::fit(shape, weighting, vec![block()], Progress::new(&go)).unwrap();
+        let (index, plain) = (fit(), fit());
+        index.find_common(false);
+        assert!(!index.segments[0].common.get().unwrap().repeated.is_empty());
+        let bounds = Bounds {
+            rounding: index.bounds.rounding * if wide { 1e6 } else { 1.0 },
+            ..index.bounds
+        };
+        let (mut plan, mut scanner) = (Plan::default(), Scanner::new(bounds));
+        for _ in 0..100 {
+            let query = text(&mut next);
+            for k in [1, 3, 10, 60] {
+                let mut search = |index: &Index<u8>| {
+                    let setting = Setting {
+                        shape: &shape,
+                        weighting,
+                        bounds: index.bounds,
+                    };
+                    let segments = &index.segments;
+                    plan.make(&shape, &index.model, segments, &query, k == 3);
+                    let mut top = TopK::new(k);
+                    scanner.scan(setting, &plan, 0, &segments[0], None, &mut top);
+                    top.into_hits()
+                };
+                assert_eq!(search(&index), search(&plain));
+            }
+        }
+        scanner.completed()
+    }
+
+    #[test]
+    fn sums_are_the_same_to_the_bit() {
+        let bm25 = Weighting::Bm25 {
+            k1: 1.2,
+            b: 0.7,
+            epsilon: 0.1,
+        };
+        for weighting in [Weighting::TfIdf, bm25] {
+            for wide in [false, true] {
+                let [some, all] = compare(weighting, wide);
+                assert!(some > 50 && all > 10, "{some} {all}");
+            }
+        }
+    }
+}

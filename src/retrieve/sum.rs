@@ -1,0 +1,58 @@
+//! Integers that sums are made in.
+
+/// An integer that sums are made in. Numbers wrap: only the last sum must fit, not what is added
+/// for a repeated n-gram and then taken off again.
+pub trait Sum: Copy + Default + PartialEq {
+    const BITS: i32;
+    /// Rounds towards zero.
+    fn wrapped(units: f64) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn times(self, count: u32) -> Self;
+    fn to_f32(self) -> f32;
+    fn to_f64(self) -> f64;
+}
+
+impl Sum for u32 {
+    const BITS: i32 = 32;
+    fn wrapped(units: f64) -> Self {
+        units as i64 as u32
+    }
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+    fn times(self, count: u32) -> Self {
+        self.wrapping_mul(count)
+    }
+    fn to_f32(self) -> f32 {
+        self as f32
+    }
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Sum for u64 {
+    const BITS: i32 = 62;
+    fn wrapped(units: f64) -> Self {
+        units as i128 as i64 as u64
+    }
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+    fn minus(self, other: Self) -> Self {
+        self.wrapping_sub(other)
+    }
+    fn times(self, count: u32) -> Self {
+        self.wrapping_mul(count.into())
+    }
+    fn to_f32(self) -> f32 {
+        self as f32
+    }
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}
