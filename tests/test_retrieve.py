@@ -349,3 +349,80 @@ def test_threads_share_a_retriever(retriever):
     for thread in threads:
         thread.join()
     assert answers == [expected] * 8
+
+
+def _numbered(start, stop):
+    return [{"id": i, "text": f"only{i}here and wine"} for i in range(start, stop)]
+
+
+def test_an_update_that_fails_loses_nothing(cls, monkeypatch):
+    retriever = cls("id", "text", _numbered(0, 5))
+    expected = retriever("only3here wine")
+    for error in (MemoryError, KeyboardInterrupt):
+
+        def fail(texts, error=error):
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(retriever._backend, "add", fail)
+            with pytest.raises(error):
+                retriever.update([{"id": 3, "text": "something else"}, {"id": 9, "text": "new"}])
+        assert retriever("only3here wine") == expected
+        assert len(retriever) == 5
+    retriever.update([{"id": 3, "text": "wine"}])
+    assert retriever("wine")[0]["id"] == 3
+    assert len(retriever) == 5
+
+
+def test_writers_at_once_keep_keys_and_texts_together(cls):
+    retriever = cls("id", "text", _numbered(0, 100))
+
+    def write(first):
+        for start in range(first, first + 200, 10):
+            retriever.add(_numbered(start, start + 10))
+            retriever.update(_numbered(start, start + 2))
+
+    threads = [threading.Thread(target=write, args=(1000 * n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(retriever) == 900
+    # Their own word has no weight, but letters that fitted documents have tell them apart.
+    asked = [document for n in range(1, 5) for document in _numbered(1000 * n, 1000 * n + 200)]
+    exact = cls("id", "text", _numbered(0, 100)).add(asked)
+    queries = [document["text"] for document in asked]
+    for ours, alone in zip(
+        retriever(queries, k=900, tqdm_bar=False),
+        exact(queries, k=900, tqdm_bar=False),
+        strict=True,
+    ):
+        assert {hit["id"]: hit["similarity"] for hit in ours} == {
+            hit["id"]: hit["similarity"] for hit in alone
+        }
+
+
+def test_readers_never_get_a_document_without_key(cls):
+    retriever = cls("id", "text", _numbered(0, 3000))
+    seen = set()
+    over = threading.Event()
+
+    def read():
+        while not over.is_set():
+            for answer in retriever(["wine here"] * 64, k=3000, tqdm_bar=False):
+                seen.update(hit["id"] for hit in answer)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for start in range(0, 2900, 100):
+        retriever.remove(range(start, start + 100))
+    over.set()
+    thread.join()
+    assert seen <= set(range(3000))
+    assert len(retriever) == 100
+
+
+def test_keys_to_remove_may_come_from_a_generator(cls):
+    retriever = cls("id", "text", _numbered(0, 5))
+    retriever.remove(key for key in (1, 2))
+    assert len(retriever.add(_numbered(1, 2))) == 4

@@ -19,6 +19,12 @@ pub struct Compute {
 }
 
 impl Compute {
+    /// Whether `crate::kernels` compute what lies between the products, on rows without padding.
+    pub fn uses_kernels(&self) -> bool {
+        let known = matches!(self.dtype, Kind::Float | Kind::BFloat16);
+        self.native_kernels && self.device == Device::Cpu && known
+    }
+
     /// Resolves names such as `"cuda:1"` and `"bfloat16"`. A format this CPU has no instructions for is
     /// replaced by float32, which `note` then says.
     pub fn parse(device: &str, dtype: &str) -> Result<Self> {

@@ -98,6 +98,10 @@ impl Weights {
         self.compute.native_kernels
     }
 
+    pub fn uses_kernels(&self) -> bool {
+        self.compute.uses_kernels()
+    }
+
     pub fn root(&self) -> Scope<'_> {
         Scope {
             weights: self,

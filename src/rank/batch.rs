@@ -26,8 +26,14 @@ pub fn threads_inside(
     (workers / batches).min(worthwhile).max(1)
 }
 
-/// Divides pairs among batches for `threads` threads; a batch lists places in `lengths`.
-pub fn divide(lengths: &[usize], weights_per_token: usize, threads: usize) -> Vec<Vec<usize>> {
+/// Divides pairs among batches for `threads` threads; a batch lists places in `lengths`. Where batches are
+/// `padded` to their longest pair, all are of similar lengths.
+pub fn divide(
+    lengths: &[usize],
+    weights_per_token: usize,
+    threads: usize,
+    padded: bool,
+) -> Vec<Vec<usize>> {
     // Equal lengths keep their order.
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
@@ -36,7 +42,7 @@ pub fn divide(lengths: &[usize], weights_per_token: usize, threads: usize) -> Ve
     let threads = threads.max(1);
     // As many for each thread: with one batch too many, all threads but one would wait for it.
     let count = (total.div_ceil(budget).next_multiple_of(threads)).min(lengths.len());
-    if threads > 1 && count <= EVEN * threads {
+    if threads > 1 && !padded && count <= EVEN * threads {
         even(lengths, &order, count)
     } else {
         similar(lengths, &order, total.div_ceil(count.max(1)))
@@ -94,15 +100,18 @@ mod tests {
     fn batches_hold_every_pair_once_and_share_the_work() {
         let lengths: Vec<usize> = (0..1000).map(|i| 3 + (i * 7919) % 200).collect();
         for threads in [1, 2, 3, 16, 1000, 5000] {
-            let batches = divide(&lengths, 10_000_000, threads);
+            let batches = divide(&lengths, 10_000_000, threads, false);
             assert!(holds_all_once(&batches, 1000), "{threads}");
             let all = tokens(&lengths, &batches);
             assert!(all.iter().all(|&tokens| tokens < 2 * TOKENS), "{threads}");
         }
-        let batches = divide(&lengths, 10_000_000, 2);
+        let batches = divide(&lengths, 10_000_000, 2, false);
         let ends = |batch: &Vec<usize>| (lengths[batch[0]], lengths[batch[batch.len() - 1]]);
         let similar = (batches.windows(2)).all(|w| ends(&w[0]).1 >= ends(&w[1]).0);
         assert!(similar, "many batches: the longest pairs first");
+        let padded = divide(&lengths[..40], 10_000_000, 2, true);
+        assert!(holds_all_once(&padded, 40));
+        assert!((padded.windows(2)).all(|w| ends(&w[0]).1 >= ends(&w[1]).0));
     }
 
     #[test]
@@ -110,7 +119,7 @@ mod tests {
         // 40 times 3 to 171 tokens: three full batches and a bit.
         let lengths: Vec<usize> = (0..40).map(|i| 3 + (i * 7919) % 169).collect();
         for (threads, count) in [(2, 4), (3, 6), (8, 8), (64, 40)] {
-            let batches = divide(&lengths, 10_000_000, threads);
+            let batches = divide(&lengths, 10_000_000, threads, false);
             assert_eq!(batches.len(), count);
             assert!(holds_all_once(&batches, 40));
             let all = tokens(&lengths, &batches);
@@ -121,8 +130,8 @@ mod tests {
                 assert!(spread < 20, "{all:?}");
             }
         }
-        assert_eq!(divide(&[80; 10], 10_000_000, 1).len(), 1);
-        assert!(divide(&[], 1, 1).is_empty() && divide(&[], 1, 2).is_empty());
+        assert_eq!(divide(&[80; 10], 10_000_000, 1, false).len(), 1);
+        assert!(divide(&[], 1, 1, false).is_empty() && divide(&[], 1, 2, false).is_empty());
     }
 
     #[test]

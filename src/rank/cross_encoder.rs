@@ -224,7 +224,8 @@ impl CrossEncoder {
         } else {
             1
         };
-        let batches = batch::divide(&lengths, self.facts.weights_per_token, workers);
+        let padded = !self.compute.uses_kernels();
+        let batches = batch::divide(&lengths, self.facts.weights_per_token, workers, padded);
         let finished = plan.finished_by();
 
         let run = |members: &Vec<usize>, threads: usize| -> Result<Vec<f32>> {

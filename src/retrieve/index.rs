@@ -124,16 +124,18 @@ impl<S: Symbol> Index<S> {
             first += segment.len();
             added.push(segment);
         }
-        // Nothing can fail or be interrupted from here on.
+        // The documents are in: nothing fails or is interrupted from here on.
         self.segments.extend(added);
         self.bounds = bounds;
         self.free_scanners();
-        self.merge()
+        self.merge();
+        Ok(())
     }
 
     /// Merges added segments while the last is not much smaller than the one before: each
-    /// document is then sorted again only about log2(documents) times.
-    fn merge(&mut self) -> Result<()> {
+    /// document is then sorted again only about log2(documents) times. Segments that there is no
+    /// memory to merge stay as they are.
+    fn merge(&mut self) {
         while let [.., a, b] = &self.segments[..] {
             let both_added = a.df.is_none() && b.df.is_none();
             let fits = a.len() + b.len() <= build::MAX_DOCS
@@ -141,11 +143,12 @@ impl<S: Symbol> Index<S> {
             if !both_added || !fits || a.len() > 2 * b.len() {
                 break;
             }
-            let merged = Segment::merge(&self.shape, self.model.weighting, a, b)?;
+            let Ok(merged) = Segment::merge(&self.shape, self.model.weighting, a, b) else {
+                break;
+            };
             self.segments.truncate(self.segments.len() - 2);
             self.segments.push(merged);
         }
-        Ok(())
     }
 
     /// Removes documents by number. Their n-grams stay in the model.

@@ -218,8 +218,17 @@ mod tests {
 
     #[test]
     fn finds_the_ngrams_and_repeats_that_counting_finds() {
-        // The second shape's paths do not fit in a record.
-        for (bits, longest, table_bits) in [(2, 5, 4), (8, 9, 5)] {
+        // The second shape's paths do not fit in a record, those after it in a record and the table
+        // together, but not in a key of 64 bits.
+        let shapes = [
+            (2, 5, 4),
+            (8, 9, 5),
+            (13, 5, 13),
+            (5, 13, 10),
+            (11, 6, 11),
+            (22, 3, 22),
+        ];
+        for (bits, longest, table_bits) in shapes {
             let shape = Shape {
                 bits,
                 shortest: 2,

@@ -43,7 +43,8 @@ impl<'a, S: Symbol> Layout<'a, S> {
             doc_bits,
             offset_bits,
             key_bits,
-            complete: shape.longest as u32 * shape.bits <= table_bits + key_bits,
+            // A key holds no more, however many bits table and record have together.
+            complete: shape.longest as u32 * shape.bits <= (table_bits + key_bits).min(u64::BITS),
             symbols: std::array::from_fn(|bits| (bits as u32 / shape.bits) as u8),
         }
     }

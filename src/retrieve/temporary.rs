@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +26,11 @@ impl Temporary {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let own = format!(".{name}.{}-{count}.tmp", std::process::id());
             let own = path.with_file_name(own);
-            let file = File::create(&own).map_err(|error| Error::io(path, error))?;
+            // Another one's file may have the name: containers that share a disk count alike.
+            let file = match File::create_new(&own) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                file => file.map_err(|error| Error::io(path, error))?,
+            };
             // Between its creation and the lock it looks abandoned to others: one who holds the lock
             // is about to remove it, or already has. A file system without locks is no hindrance:
             // nothing is removed there either.
@@ -59,5 +64,38 @@ fn remove_abandoned(path: &Path, name: &str) {
         {
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_process_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("cherche-rs-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("index");
+        // All names this process will think of next, held by others.
+        let first = Temporary::new(&path).unwrap();
+        let name = first.path.to_str().unwrap();
+        let (start, count) = name.strip_suffix(".tmp").unwrap().rsplit_once('-').unwrap();
+        let count: u64 = count.parse().unwrap();
+        let others: Vec<(PathBuf, File)> = (count + 1..count + 4)
+            .map(|count| {
+                let other = PathBuf::from(format!("{start}-{count}.tmp"));
+                fs::write(&other, "theirs").unwrap();
+                let file = File::open(&other).unwrap();
+                file.try_lock().unwrap();
+                (other, file)
+            })
+            .collect();
+        let second = Temporary::new(&path).unwrap();
+        for (other, _) in &others {
+            assert_ne!(*other, second.path);
+            assert_eq!(fs::read(other).unwrap(), b"theirs");
+        }
+        drop(others);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

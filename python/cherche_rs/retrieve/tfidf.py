@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+import threading
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import compress
 from typing import Any, TypeVar
@@ -42,7 +43,7 @@ class TfIdf(Retriever):
         characters 3 to 7 of normalised text), or any object with ``fit_transform`` and
         ``transform``, such as those of scikit-learn and LeNLP, which goes a slower way.
     k
-        Number of documents to return; all that match by default.
+        Number of documents to return; by default as many as were given, so all that match.
     batch_size
         Number of queries to answer between two steps of the progress bar.
     fit
@@ -88,6 +89,7 @@ class TfIdf(Retriever):
         self._removed: set[int] = set()
         self._numbers: dict[Hashable, list[int]] | None = None
         self._known: set[Hashable] | None = set(self._keys)
+        self._changing = threading.RLock()
         texts = texts_of(documents, self.on)
         self._backend: NativeBackend | VectorizerBackend
         if not isinstance(self.tfidf, TfidfVectorizer):
@@ -130,10 +132,7 @@ class TfIdf(Retriever):
     def _own_keys(self) -> list[Hashable]:
         """Return the keys by number as a list; those of a file are read from it."""
         if isinstance(self._keys, StoredKeys):
-            keys: list[Hashable] = self._keys.to_list()
-            for number in self._removed:
-                keys[number] = None
-            self._keys = keys
+            self._keys = self._keys.to_list()
         return self._keys
 
     def _known_keys(self) -> set[Hashable]:
@@ -165,27 +164,31 @@ class TfIdf(Retriever):
         -------
         The retriever itself. After an error or Ctrl-C it has whole batches, the first ones.
         """
-        own, known = self._own_keys(), self._known_keys()
         desc = f"Adding documents to {type(self).__name__} retriever"
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
-            keys = _keys(batch, self.key)
-            new = [key not in known for key in keys]
-            keys = list(compress(keys, new))
-            if not keys:
-                continue
-            texts = texts_of(list(compress(batch, new)), self.on)
-            before = len(self._backend)
-            own.extend(keys)
-            try:
-                self._backend.add(texts)
-            finally:
-                # The backend has all of the batch or, after an error or Ctrl-C, nothing.
-                if len(self._backend) == before:
-                    del own[before:]
-                else:
-                    known.update(keys)
-                    self._numbers = None
+            with self._changing:
+                known = self._known_keys()
+                keys = _keys(batch, self.key)
+                new = [key not in known for key in keys]
+                if any(new):
+                    texts = texts_of(list(compress(batch, new)), self.on)
+                    self._append(list(compress(keys, new)), texts)
         return self
+
+    def _append(self, keys: list[Hashable], texts: list[str]) -> None:
+        """Add documents with these keys: all of them or, after an error or Ctrl-C, none."""
+        own, known = self._own_keys(), self._known_keys()
+        before = len(self._backend)
+        # First, as readers may find the new documents at any time.
+        own.extend(keys)
+        try:
+            self._backend.add(texts)
+        finally:
+            if len(self._backend) == before:
+                del own[before:]
+            else:
+                known.update(keys)
+                self._numbers = None
 
     def remove(self: Self, keys: Collection[Hashable]) -> Self:
         """Remove documents.
@@ -208,15 +211,19 @@ class TfIdf(Retriever):
         """
         if isinstance(keys, str):
             raise TypeError(f"keys must be a list of keys, got the string {keys!r}")
-        numbers = [number for key in keys for number in self._numbers_of(key)]
-        own, known = self._own_keys(), self._known_keys()
+        keys = list(keys)
+        with self._changing:
+            numbers = [number for key in keys for number in self._numbers_of(key)]
+            self._forget(numbers)
+            self._known_keys().difference_update(keys)
+        return self
+
+    def _forget(self, numbers: list[int]) -> None:
+        """Remove documents by number. Their keys stay: somebody may just have found them."""
+        self._known_keys()
         self._backend.remove(numbers)
         self._removed.update(numbers)
-        known.difference_update(keys)
         self._numbers = None
-        for number in numbers:
-            own[number] = None
-        return self
 
     def update(self: Self, documents: list[Document]) -> Self:
         """Replace documents of the same key, and add those that are new, at the end.
@@ -228,23 +235,26 @@ class TfIdf(Retriever):
 
         Returns
         -------
-        The retriever itself.
+        The retriever itself. After an error or Ctrl-C all documents are as they were.
         """
-        documents = list({_key(document, self.key): document for document in documents}.values())
-        for document in documents:
-            # What cannot be added must not be removed either.
-            text_of(document, self.on)
-        known = self._known_keys()
-        self.remove([document[self.key] for document in documents if document[self.key] in known])
-        return self.add(documents)
+        latest = {_key(document, self.key): document for document in documents}
+        texts = texts_of(list(latest.values()), self.on)
+        with self._changing:
+            known = self._known_keys()
+            old = [number for key in latest if key in known for number in self._numbers_of(key)]
+            # The new ones first: if that fails, nothing is lost.
+            self._append(list(latest), texts)
+            self._forget(old)
+        return self
 
     def _numbers_by_key(self) -> dict[Hashable, list[int]]:
-        if self._numbers is None:
-            numbers: dict[Hashable, list[int]] = {}
-            for number, live in self._live():
-                numbers.setdefault(live, []).append(number)
-            self._numbers = numbers
-        return self._numbers
+        with self._changing:
+            if self._numbers is None:
+                numbers: dict[Hashable, list[int]] = {}
+                for number, live in self._live():
+                    numbers.setdefault(live, []).append(number)
+                self._numbers = numbers
+            return self._numbers
 
     def _numbers_of(self, key: Hashable) -> list[int]:
         try:
@@ -336,6 +346,10 @@ class TfIdf(Retriever):
             raise TypeError(
                 f"a retriever with a {type(self.tfidf).__name__} cannot be saved; pickle it"
             )
+        with self._changing:
+            self._save(self._backend, path)
+
+    def _save(self, backend: NativeBackend, path: str | os.PathLike[str]) -> None:
         keys = self._own_keys()
         for key in keys:
             if not (key is None or type(key) in (str, int, float, bool)):
@@ -355,17 +369,13 @@ class TfIdf(Retriever):
         stored = self._storable()
         if stored is None:
             content["keys"] = keys
-        self._backend.save(path, json.dumps(content), stored)
+        backend.save(path, json.dumps(content), stored)
 
     def _storable(self) -> StoredKeys | None:
         """Return the keys if they are of one type, which needs no JSON."""
         keys = self._own_keys()
-        live = [key for _, key in self._live()]
-        if set(map(type, live)) not in ({int}, {str}):
+        if set(map(type, keys)) not in ({int}, {str}):
             return None
-        if self._removed:
-            # Those of removed documents are never read.
-            keys = [live[0] if key is None else key for key in keys]
         try:
             return StoredKeys(keys)
         except (OverflowError, UnicodeEncodeError):
@@ -411,11 +421,19 @@ class TfIdf(Retriever):
         retriever._removed = set(content["removed"])
         retriever._numbers = None
         retriever._known = None
+        retriever._changing = threading.RLock()
         return retriever
 
     def __getstate__(self) -> dict[str, Any]:
-        self._own_keys()
-        return vars(self)
+        with self._changing:
+            self._own_keys()
+            state = vars(self).copy()
+        del state["_changing"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._changing = threading.RLock()
 
 
 def _keys(documents: list[Document], key: str) -> list[Hashable]:

@@ -81,7 +81,7 @@ impl Attention {
         }
     }
 
-    /// libtorch's fused attention on padded batches. The batch is sorted by length, so little is padded.
+    /// libtorch's fused attention on padded batches. Batches are of similar lengths, so little is padded.
     fn padded(
         &self,
         q: &Tensor,

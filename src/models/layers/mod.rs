@@ -42,11 +42,10 @@ pub enum Path {
 impl Path {
     /// The path of a model with these weights.
     pub fn of(weights: &Weights) -> Self {
-        match (weights.device(), weights.dtype()) {
-            (Device::Cpu, Kind::Float | Kind::BFloat16) if weights.native_kernels() => {
-                Path::Kernels
-            }
-            _ => Path::Torch,
+        if weights.uses_kernels() {
+            Path::Kernels
+        } else {
+            Path::Torch
         }
     }
 }
