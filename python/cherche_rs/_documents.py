@@ -6,8 +6,6 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from ._core import texts_of_field
-
 Document: TypeAlias = dict[str, Any]
 #: One list of documents for a single query, a list of such lists for several queries.
 Answer: TypeAlias = "list[Document] | list[list[Document]]"
@@ -54,16 +52,6 @@ def text_of(document: Document, fields: list[str]) -> str:
                 f"{type(value).__name__}: {value!r}; the document: {document!r:.200}"
             )
     raise TypeError(f"cannot read the fields {fields} of the document {document!r:.200}")
-
-
-def texts_of(documents: list[Document], fields: list[str]) -> list[str]:
-    """Return the text of each document, as :func:`text_of` does."""
-    if len(fields) == 1:
-        texts = texts_of_field(documents, fields[0])
-        if texts is not None:
-            return texts
-        # The loop below tells what is wrong.
-    return [text_of(document, fields) for document in documents]
 
 
 def nothing_to_rank(q: Query) -> Answer:

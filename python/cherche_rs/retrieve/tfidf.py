@@ -11,13 +11,14 @@ from itertools import compress
 from typing import Any, TypeVar
 
 from .._core import StoredKeys
-from .._documents import Answer, Document, Query, positive, text_of, texts_of
+from .._documents import Answer, Document, Query, positive
 from .._progress import late_counter
 from ..sparse import BM25Vectorizer, TfidfVectorizer
 from ..utils import yield_batch
 from .base import Retriever
 from .foreign import VectorizerBackend
 from .native import NativeBackend
+from .texts import texts_of
 
 __all__ = ["TfIdf"]
 
