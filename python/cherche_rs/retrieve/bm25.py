@@ -26,7 +26,7 @@ class BM25(TfIdf):
         How texts become weighted n-grams: as ``tfidf`` of :class:`TfIdf`, by default
         :class:`cherche_rs.sparse.BM25Vectorizer` over characters 3 to 5 of normalised text.
     k
-        Number of documents to return; all that match by default.
+        Number of documents to return; by default as many as were given, so all that match.
     batch_size
         Number of queries to answer between two steps of the progress bar.
     fit
