@@ -1,4 +1,4 @@
-//! What this CPU can do.
+//! What this CPU can do, and its hints.
 
 /// Instruction sets that code is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,4 +47,17 @@ pub fn multiplies_int8() -> bool {
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// Asks for the cache line at an address, which may be any.
+#[inline(always)]
+pub fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it neither reads nor faults. The instruction belongs to every x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }

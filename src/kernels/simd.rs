@@ -384,19 +384,6 @@ pub unsafe fn fold<S: Simd>(v: S::V, with: impl Fn(f32, f32) -> f32) -> f32 {
 /// Bytes the memory hands out at once.
 pub const CACHE_LINE: usize = 64;
 
-/// Asks for the cache line at an address, which may be any.
-#[inline(always)]
-pub fn prefetch<T>(address: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; it neither reads nor faults. The instruction belongs to every x86-64.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 /// Defines `$name` to call `$body::<S>`, `#[inline(always)]` and unsafe, with the best instruction set `S` of the CPU.
 macro_rules! simd_dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) = $body:ident) => {

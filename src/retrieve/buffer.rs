@@ -83,13 +83,3 @@ impl<T: Pod> From<Vec<T>> for Buffer<T> {
         }
     }
 }
-
-/// Fetches what will be read soon, without waiting for it.
-pub fn prefetch<T>(_item: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the instruction is part of x86-64, and changes nothing but the cache.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *_item).cast()) };
-    }
-}

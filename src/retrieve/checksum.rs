@@ -1,6 +1,6 @@
 //! A checksum that is read as fast as memory, by all threads.
 
-use super::buffer::prefetch;
+use crate::cpu::prefetch;
 use rayon::prelude::*;
 
 /// Parts are padded with zeros to a multiple of this.

@@ -4,10 +4,10 @@
 //! out at first (`left_out.rs`) and looks at the rows of those documents that may still be among the
 //! best.
 
-use super::buffer::prefetch;
 use super::ngrams::Shape;
 use super::trie::Trie;
 use super::weighting::Weighting;
+use crate::cpu::prefetch;
 use std::cmp::Reverse;
 use std::ops::Range;
 

@@ -1,7 +1,8 @@
 //! Many counts of which nearly all are small.
 
-use super::buffer::{Buffer, prefetch};
+use super::buffer::Buffer;
 use super::join::join;
+use crate::cpu::prefetch;
 use crate::error::Result;
 
 /// One byte for each count; those that do not fit are listed apart.

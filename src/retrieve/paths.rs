@@ -1,10 +1,10 @@
 //! From sorted records to paths, postings, frequencies and repeated n-grams.
 
-use super::buffer::prefetch;
 use super::counts::Draft;
 use super::ngrams::Symbol;
 use super::radix;
 use super::records::{Layout, Record};
+use crate::cpu::prefetch;
 use std::ops::Range;
 
 /// An n-gram that a document has more than once.

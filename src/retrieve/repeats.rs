@@ -1,9 +1,10 @@
 //! The n-grams that a document has more than once, where weights are not linear in the frequency.
 
 use super::archive::{Archive, Sections};
-use super::buffer::{Buffer, prefetch};
+use super::buffer::Buffer;
 use super::paths::DocRepeat;
 use super::weighting::Weighting;
+use crate::cpu::prefetch;
 use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;

@@ -6,7 +6,6 @@
 //! so a cosine is off by at most `rounding` units divided by |q| (see `Bounds`). Where that is too
 //! much for 32 bits, because of a few very long texts, the sums take 62.
 
-use super::buffer::prefetch;
 use super::build::MAX_DOCS;
 use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol};
@@ -16,6 +15,7 @@ use super::select::{CHUNK, Selector};
 use super::sum::Sum;
 use super::top_k::TopK;
 use super::weighting::Weighting;
+use crate::cpu::prefetch;
 use std::ops::Range;
 
 /// Largest error of a cosine that 32-bit sums may have.

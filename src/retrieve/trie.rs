@@ -4,8 +4,9 @@
 //! a contiguous range of paths. Each path knows how many symbols it shares with the one before it;
 //! the n-grams beyond those are the ones it is the first to have, and n-grams are numbered in that order.
 
-use super::buffer::{Buffer, prefetch};
+use super::buffer::Buffer;
 use super::ngrams::{Shape, Symbol, shared_prefix};
+use crate::cpu::prefetch;
 use std::ops::Range;
 
 /// Paths between two entries of `Trie::marks`.

@@ -14,7 +14,8 @@ mod tests;
 
 use super::LANES;
 use super::element::Element;
-use super::simd::{CACHE_LINE, Simd, prefetch, simd_dispatch};
+use super::simd::{CACHE_LINE, Simd, simd_dispatch};
+use crate::cpu::prefetch;
 use format::{Format, Single};
 use softmax::softmax;
 use std::ops::Range;
