@@ -14,6 +14,8 @@ CARGO_ENV = LIBTORCH="$$(echo $(CURDIR)/$(VENV)/lib/python3.*/site-packages/torc
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src python build_support \
 	-type f -not -name '*.so' -not -path '*/__pycache__/*')
 
+NUMBERS := tests/comparison/test_parity_logits.py tests/test_number_formats.py tests/test_retrieve.py
+
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test lint format bench dev clean
 
@@ -33,6 +35,9 @@ test: $(VENV)/.test
 	$(CARGO_ENV) LD_LIBRARY_PATH="$$(echo $(CURDIR)/$(VENV)/lib/python3.*/site-packages/torch/lib)" \
 		cargo test --release --locked --no-default-features --lib
 	$(BIN)/python -m pytest
+	# Code for CPUs that have less: the numbers again, with fewer instructions allowed.
+	for isa in AVX512_CORE_VNNI AVX2 SSE41; do echo "ONEDNN_MAX_CPU_ISA=$$isa"; \
+		ONEDNN_MAX_CPU_ISA=$$isa $(BIN)/python -m pytest $(NUMBERS) || exit 1; done
 
 lint: $(VENV)/.lint
 	cargo fmt --check
