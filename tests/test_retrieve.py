@@ -269,7 +269,7 @@ def test_no_documents(cls):
         ([{"text": "a"}], KeyError, "no field 'id'"),
         ([["id", "text"]], TypeError, "must be a dict"),
         ([{"id": [1], "text": "a"}], TypeError, "unhashable"),
-        ([{"id": 99, "text": "\ud800"}], ValueError, "surrogates"),
+        ([{"id": 99, "text": "\ud800"}], ValueError, r"document [01]: .* surrogate"),
         (None, TypeError, "needs documents"),
     ],
 )
@@ -301,11 +301,25 @@ def test_wrong_batch_size(retriever, batch_size):
         {"ngram_range": (0, 3)},
         {"ngram_range": (5, 3)},
         {"ngram_range": (1, 1000)},
+        {"ngram_range": (-1, 3)},
+        {"ngram_range": (3, -1)},
+        {"ngram_range": (1, 10**30)},
     ],
 )
 def test_impossible_vectorizers(options):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"analyzer must be|ngram_range is"):
         retrieve.TfIdf("id", "text", DOCUMENTS, tfidf=sparse.TfidfVectorizer(**options))
+
+
+@pytest.mark.parametrize("lengths", [3, None, "ab", (1.0, 2), (1, 2, 3)])
+def test_ngram_range_is_two_integers(lengths):
+    with pytest.raises(TypeError, match="ngram_range must be two integers"):
+        retrieve.TfIdf("id", "text", DOCUMENTS, tfidf=sparse.TfidfVectorizer(ngram_range=lengths))
+
+
+def test_a_query_with_half_a_character_is_named(retriever):
+    with pytest.raises(ValueError, match=r"query 1: .* surrogate"):
+        ask(retriever, ["wine", "\ud800"])
 
 
 @pytest.mark.parametrize("options", [{"k1": -1}, {"b": 1.5}, {"epsilon": float("nan")}])

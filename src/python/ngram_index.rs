@@ -3,6 +3,7 @@
 use super::answers::Documents;
 use super::enter::{enter, enter_interruptible, enter_streaming, enter_watched};
 use super::keys::StoredKeys;
+use super::texts::utf8;
 use crate::error::{Error, Result};
 use crate::retrieve::{
     Analyzer, Archive, Engine, Hits, Keys, Progress, TextBlock, Unit, Weighting,
@@ -117,7 +118,11 @@ impl NgramIndex {
         single: bool,
         allowed: Option<Vec<u32>>,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
-        let queries: Vec<String> = queries.iter().map(|q| owned(&q)).collect::<PyResult<_>>()?;
+        let queries: Vec<String> = queries
+            .iter()
+            .enumerate()
+            .map(|(index, query)| Ok(text(&query, "query", index)?.to_owned()))
+            .collect::<PyResult<_>>()?;
         let documents = Documents::new(py, key, keys, single)?;
         let search = |queries: &[String], cancel: &_| {
             let engine = self.read();
@@ -247,25 +252,22 @@ fn check_numbers(engine: &Engine, numbers: &[u32]) -> Result<()> {
     }
 }
 
-fn text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+/// The text of a query or document, the `index`-th of those given.
+fn text<'a>(value: &'a Bound<'_, PyAny>, what: &str, index: usize) -> PyResult<&'a str> {
     let text = value.cast::<PyString>().map_err(|_| {
         let kind = value.get_type().name().map(|name| name.to_string());
         PyTypeError::new_err(format!(
-            "a text must be a string, got {}",
+            "{what} {index}: a text must be a string, got {}",
             kind.unwrap_or_default()
         ))
     })?;
-    text.to_str()
-}
-
-fn owned(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    Ok(text(value)?.to_owned())
+    utf8(text, || format!("{what} {index}"))
 }
 
 fn blocks(texts: &Bound<'_, PyList>) -> PyResult<Vec<TextBlock>> {
     let mut blocks = Vec::new();
-    for value in texts.iter() {
-        TextBlock::push_to(&mut blocks, text(&value)?);
+    for (index, value) in texts.iter().enumerate() {
+        TextBlock::push_to(&mut blocks, text(&value, "document", index)?);
     }
     Ok(blocks)
 }

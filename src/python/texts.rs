@@ -20,23 +20,28 @@ impl<'py> Texts<'py> {
     pub fn pairs<'a>(&'a self, prompt: Option<&'a str>) -> PyResult<Pairs<'a>> {
         let mut views = Vec::with_capacity(self.0.len());
         for (index, (a, b)) in self.0.iter().enumerate() {
-            let utf8 = |text: &'_ Bound<'py, PyString>| {
-                text.to_str().map(|s| s as *const str).map_err(|_| {
-                    PyValueError::new_err(format!(
-                        "pair {index}: a text holds half of a surrogate pair, which is not valid Unicode; \
-                         clean it with text.encode('utf-8', 'replace').decode()"
-                    ))
-                })
-            };
-            let (a, b) = (utf8(a)?, utf8(b)?);
-            // SAFETY: CPython caches a string's UTF-8 inside the string, which `self` holds.
-            views.push(unsafe { (&*a, &*b) });
+            let text = |text| utf8(text, || format!("pair {index}"));
+            views.push((text(a)?, text(b)?));
         }
         Ok(Pairs {
             prompt,
             ..Pairs::new(views)
         })
     }
+}
+
+/// A string's UTF-8; `place` says in an error which string it is.
+pub fn utf8<'a>(
+    text: &'a Bound<'_, PyString>,
+    place: impl FnOnce() -> String,
+) -> PyResult<&'a str> {
+    text.to_str().map_err(|_| {
+        PyValueError::new_err(format!(
+            "{}: a text holds half of a surrogate pair, which is not valid Unicode; clean it with \
+             text.encode('utf-8', 'replace').decode()",
+            place()
+        ))
+    })
 }
 
 /// The strings that documents have in a field, an empty one where they have no such field; None if

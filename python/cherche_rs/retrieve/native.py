@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,14 +33,13 @@ class NativeBackend:
 
         ``progress`` is called with the number of texts done, several times a second.
         """
-        shortest, longest = vectorizer.ngram_range
         words = vectorizer.stop_words
         if isinstance(words, str):
             raise TypeError(f"stop_words must be a list of words, got the string {words!r}")
         index = NgramIndex.fit(
             texts,
             analyzer=vectorizer.analyzer,
-            ngram_range=(shortest, longest),
+            ngram_range=_lengths(vectorizer.ngram_range),
             normalize=bool(vectorizer.normalize),
             stop_words=None if words is None else list(words),
             bm25=(
@@ -97,3 +98,15 @@ class NativeBackend:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.index = NgramIndex.from_bytes(state["content"])
         self.dtype = state["dtype"]
+
+
+def _lengths(ngram_range: Sequence[int]) -> tuple[int, int]:
+    """Return the shortest and the longest length as integers that the index can read."""
+    try:
+        shortest, longest = map(operator.index, ngram_range)
+    except (TypeError, ValueError):
+        message = f"ngram_range must be two integers, (min, max), got {ngram_range!r}"
+        raise TypeError(message) from None
+    if shortest < 0 or longest < shortest:
+        raise ValueError(f"ngram_range is {ngram_range!r}: it must be (min, max), 1 <= min <= max")
+    return min(shortest, sys.maxsize), min(longest, sys.maxsize)
