@@ -5,12 +5,15 @@ use super::buffer::Buffer;
 use super::counts::Counts;
 use super::join::{join, join_changed};
 use super::ngrams::{Shape, Symbol, Texts};
+use super::packed::{Draft, Packed, width_of};
 use super::paths::{DocRepeat, Group, Memory, read_off};
 use super::progress::Progress;
 use super::records::Layout;
 pub use super::records::MAX_DOCS;
 use super::scatter::scatter;
 use super::scratch::Scratch;
+use super::spelling::Spelling;
+use super::table::Table;
 use super::trie::{MARK_EVERY, Trie};
 use crate::error::Result;
 use rayon::prelude::*;
@@ -52,14 +55,16 @@ pub fn positions<S: Symbol>(shape: &Shape, texts: &Texts<S>) -> usize {
         .sum()
 }
 
-/// Sorts the positions of `texts`. Fails only if cancelled.
+/// Sorts the positions of `texts`. Fails only if cancelled. With `spelled_by_texts`, paths are
+/// spelled by their places there.
 pub fn build<S: Symbol>(
     shape: &Shape,
     texts: &Texts<S>,
     table_bits: u32,
+    spelled_by_texts: bool,
     progress: Progress,
 ) -> Result<Built> {
-    let layout = Layout::new(shape, texts, table_bits);
+    let layout = Layout::new(shape, texts, table_bits, spelled_by_texts);
     let (mut records, starts) = scatter(&layout, progress)?;
     let mut docs = Scratch::new(records.len())?;
     let mut tasks = Vec::new();
@@ -83,7 +88,7 @@ pub fn build<S: Symbol>(
         })
         .collect::<Result<_>>()?;
     drop(records);
-    assemble(groups, docs, table_bits)
+    assemble(&layout, groups, docs)
 }
 
 /// Cuts the buckets into groups with about as many records each.
@@ -106,14 +111,11 @@ fn groups(starts: &[u32]) -> Vec<Range<usize>> {
     groups
 }
 
-fn assemble(groups: Vec<Group>, docs: Scratch<u16>, table_bits: u32) -> Result<Built> {
-    let mut table = Vec::with_capacity((1 << table_bits) + 1);
-    let mut first_path = 0;
-    for size in groups.iter().flat_map(|group| &group.sizes) {
-        table.push(first_path);
-        first_path += size;
-    }
-    table.resize((1 << table_bits) + 1, first_path);
+fn assemble<S: Symbol>(
+    layout: &Layout<S>,
+    groups: Vec<Group>,
+    docs: Scratch<u16>,
+) -> Result<Built> {
     // The number of the first n-gram of each group.
     let mut ngrams = 0;
     let first_ngrams = groups.iter().map(|group| {
@@ -122,21 +124,30 @@ fn assemble(groups: Vec<Group>, docs: Scratch<u16>, table_bits: u32) -> Result<B
     });
     let first_ngrams: Vec<u32> = first_ngrams.collect();
     let fresh = join(&groups, |group| &group.fresh)?;
-    // Where the last path ends.
-    let end = Group {
-        starts: vec![docs.len() as u32],
-        ..Group::default()
+    let spelling: Vec<&Draft> = groups.iter().map(|group| &group.spelling).collect();
+    let spelling = Packed::join(&spelling, width_of(layout.largest_spelling()))?;
+    let spelling = match layout.rest_bits {
+        Some(bits) => Spelling::Rests {
+            rests: spelling,
+            bits,
+        },
+        None => Spelling::Places(spelling),
     };
-    let with_end: Vec<&Group> = groups.iter().chain([&end]).collect();
+    // Where the last path ends.
+    let width = width_of(docs.len() as u64);
+    let mut end = Draft::new(width, 1);
+    end.push(docs.len() as u64);
+    let starts = groups.iter().map(|group| &group.starts).chain([&end]);
+    let sizes = groups.iter().flat_map(|group| &group.sizes).copied();
     Ok(Built {
         trie: Trie {
-            table: table.into(),
-            table_bits,
-            at: join(&groups, |group| &group.at)?.into(),
+            table: Table::new(sizes, 1 << layout.table_bits),
+            table_bits: layout.table_bits,
+            spelling,
             shared: join(&groups, |group| &group.shared)?.into(),
             marks: marks(&fresh).into(),
             fresh: fresh.into(),
-            starts: join(&with_end, |group| &group.starts)?.into(),
+            starts: Packed::join(&starts.collect::<Vec<_>>(), width)?,
         },
         docs: docs.into(),
         repeats: join_changed(

@@ -158,14 +158,17 @@ fn choose(shape: &Shape, trie: &Trie, documents: usize) -> Vec<(u32, Range<usize
     };
     for path in 0..trie.len() {
         let shared = usize::from(trie.shared[path]);
-        close(&open[shared + 1..=depth], trie.starts[path]);
+        close(&open[shared + 1..=depth], trie.starts.get(path) as u32);
         depth = trie.length(path);
         for slot in &mut open[shared + 1..=depth] {
-            *slot = (ngram, trie.starts[path]);
+            *slot = (ngram, trie.starts.get(path) as u32);
             ngram += 1;
         }
     }
-    close(&open[shape.shortest..=depth], trie.starts[trie.len()]);
+    close(
+        &open[shape.shortest..=depth],
+        trie.starts.get(trie.len()) as u32,
+    );
     chosen.sort_unstable_by_key(|(ngram, range)| (Reverse(range.len()), *ngram));
     chosen.truncate(MOST);
     chosen.sort_unstable_by_key(|(ngram, _)| *ngram);

@@ -65,7 +65,8 @@ impl<S: Symbol> Index<S> {
         let mut repeats = Vec::with_capacity(texts.len());
         for texts in texts {
             let count = texts.len() as u32;
-            let (segment, repeated) = Segment::build(&shape, texts, table_bits, first, progress)?;
+            let (segment, repeated) =
+                Segment::build(&shape, texts, table_bits, false, first, progress)?;
             segments.push(segment);
             repeats.push(repeated);
             first += count;
@@ -78,7 +79,9 @@ impl<S: Symbol> Index<S> {
             .enumerate()
             .map(|(number, (segment, repeats))| {
                 let of_all = frequencies.as_ref().map(|of_all| &of_all[number]);
-                segment.weigh(&shape, &model, of_all, repeats)
+                let bounds = segment.weigh(&shape, &model, of_all, repeats);
+                segment.forget_texts();
+                bounds
             })
             .reduce(Bounds::default, Bounds::join);
         Ok(Self::new(shape, model, segments, bounds))
@@ -116,7 +119,7 @@ impl<S: Symbol> Index<S> {
             }
             let bits = build::table_bits(&self.shape, build::positions(&self.shape, &texts));
             let (mut segment, repeats) =
-                Segment::build(&self.shape, texts, bits, first as u32, progress)?;
+                Segment::build(&self.shape, texts, bits, true, first as u32, progress)?;
             segment.df = None;
             let frequencies = lookup::of_added(&self.shape, &segment, &self.segments)?;
             let weighed = segment.weigh(&self.shape, &self.model, Some(&frequencies), &repeats);

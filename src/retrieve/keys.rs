@@ -2,15 +2,20 @@
 
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
+use super::packed::Packed;
 use crate::error::Result;
 
 /// The keys of all documents by number, of one type.
 pub enum Keys {
-    Integers(Buffer<i64>),
+    Integers {
+        /// The least one, and by how much each is greater.
+        least: Buffer<i64>,
+        more: Packed,
+    },
     Texts {
         /// UTF-8, one after the other.
         bytes: Buffer<u8>,
-        ends: Buffer<u64>,
+        ends: Packed,
     },
 }
 
@@ -22,7 +27,12 @@ pub enum Key<'a> {
 
 impl Keys {
     pub fn of_integers(keys: Vec<i64>) -> Self {
-        Self::Integers(keys.into())
+        let least = keys.iter().copied().min().unwrap_or(0);
+        let more = keys.iter().map(|key| key.wrapping_sub(least) as u64);
+        Self::Integers {
+            more: Packed::from_integers(more),
+            least: vec![least].into(),
+        }
     }
 
     pub fn of_texts<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
@@ -33,14 +43,14 @@ impl Keys {
         }
         Self::Texts {
             bytes: bytes.into(),
-            ends: ends.into(),
+            ends: Packed::from_integers(ends.into_iter()),
         }
     }
 
     /// Number of keys.
     pub fn count(&self) -> usize {
         match self {
-            Self::Integers(keys) => keys.len(),
+            Self::Integers { more, .. } => more.len(),
             Self::Texts { ends, .. } => ends.len(),
         }
     }
@@ -48,10 +58,13 @@ impl Keys {
     /// A key; none if there is no such document, or the archive is not sound.
     pub fn get(&self, number: usize) -> Option<Key<'_>> {
         Some(match self {
-            Self::Integers(keys) => Key::Integer(*keys.get(number)?),
+            _ if number >= self.count() => return None,
+            Self::Integers { least, more } => {
+                Key::Integer(least.first()?.wrapping_add(more.get(number) as i64))
+            }
             Self::Texts { bytes, ends } => {
-                let end = *ends.get(number)?;
-                let start = number.checked_sub(1).map_or(0, |before| ends[before]);
+                let end = ends.get(number);
+                let start = number.checked_sub(1).map_or(0, |before| ends.get(before));
                 let range = start as usize..end as usize;
                 Key::Text(std::str::from_utf8(bytes.get(range)?).ok()?)
             }
@@ -60,22 +73,28 @@ impl Keys {
 
     pub fn store<'a>(&'a self, sections: &mut Sections<'a>) {
         match self {
-            Self::Integers(keys) => sections.push("keys.integers", keys),
+            Self::Integers { least, more } => {
+                sections.push("keys.least", least);
+                sections.push("keys.more", more.bytes());
+            }
             Self::Texts { bytes, ends } => {
                 sections.push("keys.bytes", bytes);
-                sections.push("keys.ends", ends);
+                sections.push("keys.ends", ends.bytes());
             }
         }
     }
 
     /// The keys that an archive has, if any.
     pub fn restore(archive: &Archive) -> Result<Option<Self>> {
-        Ok(if archive.has("keys.integers") {
-            Some(Self::Integers(archive.get("keys.integers")?))
+        Ok(if archive.has("keys.more") {
+            Some(Self::Integers {
+                least: archive.get("keys.least")?,
+                more: Packed::restore("keys.more", archive)?,
+            })
         } else if archive.has("keys.ends") {
             Some(Self::Texts {
                 bytes: archive.get("keys.bytes")?,
-                ends: archive.get("keys.ends")?,
+                ends: Packed::restore("keys.ends", archive)?,
             })
         } else {
             None
@@ -91,9 +110,10 @@ mod tests {
     fn keys_survive_a_round_trip() {
         for (keys, expected) in [
             (
-                Keys::of_integers(vec![5, -1, i64::MAX]),
-                ["5", "-1", "9223372036854775807"],
+                Keys::of_integers(vec![5, i64::MIN, i64::MAX]),
+                ["5", "-9223372036854775808", "9223372036854775807"],
             ),
+            (Keys::of_integers(vec![-3, 700, 4]), ["-3", "700", "4"]),
             (
                 Keys::of_texts(["b", "", "é\n"].into_iter()),
                 ["b", "", "é\n"],

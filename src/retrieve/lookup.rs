@@ -50,11 +50,13 @@ pub fn of_ngrams<S: Symbol>(
 ) -> Vec<u32> {
     let spelled = |&ngram: &u32| {
         let (paths, length) = segment.trie.paths(ngram as usize);
-        &segment
-            .trie
-            .path(&segment.texts.symbols, paths.start as usize)[..length]
+        let first = paths.start as usize;
+        let path = segment.trie.path(shape, &segment.texts.symbols, first);
+        (path, length)
     };
-    let wanted: Vec<&[S]> = ngrams.iter().map(spelled).collect();
+    let spelled: Vec<_> = ngrams.iter().map(spelled).collect();
+    let spelled = spelled.iter();
+    let wanted: Vec<&[S]> = spelled.map(|(path, length)| &path[..*length]).collect();
     let mut frequencies = vec![0; wanted.len()];
     let mut places = Vec::new();
     for Segment {
@@ -107,7 +109,7 @@ impl<'a, S: Symbol> Descent<'a, S> {
         let first = paths.start;
         let mut ngrams = frequencies.iter_mut();
         for path in paths {
-            let wanted = trie.path(&segment.texts.symbols, path);
+            let wanted = &trie.path(self.shape, &segment.texts.symbols, path)[..];
             let shared = usize::from(trie.shared[path]);
             if path == first {
                 // The levels that it shares with a path of another task.
@@ -130,16 +132,18 @@ impl<'a, S: Symbol> Descent<'a, S> {
         let trie = &self.fitted.trie;
         let symbols = &self.fitted.texts.symbols;
         let found = if length == self.shape.shortest {
-            let bucket = trie.bucket(self.shape.key(wanted));
+            let key = self.shape.key(wanted);
+            let bucket = trie.bucket(key);
             if length as u32 * self.shape.bits == trie.table_bits {
                 bucket
             } else {
-                let prefix = |path| {
-                    let path = trie.path(symbols, path);
-                    &path[..length.min(path.len())]
+                let number = trie.bucket_number(key);
+                let compare = |path| {
+                    let path = trie.path_in(self.shape, symbols, number, path);
+                    path[..length.min(path.len())].cmp(&wanted[..length])
                 };
-                let start = search(bucket.clone(), |path| prefix(path) < &wanted[..length]);
-                start..search(start..bucket.end, |path| prefix(path) <= &wanted[..length])
+                let start = search(bucket.clone(), |path| compare(path).is_lt());
+                start..search(start..bucket.end, |path| compare(path).is_le())
             }
         } else {
             self.child(length, wanted[length - 1])
@@ -154,11 +158,9 @@ impl<'a, S: Symbol> Descent<'a, S> {
         let trie = &self.fitted.trie;
         let depth = length - 1;
         // Zero, less than any symbol, where the path ends.
-        let code = |path: usize| match trie.length(path) > depth {
-            true => self.fitted.texts.symbols[trie.at[path] as usize + depth].code(),
-            false => 0,
-        };
-        let symbol = symbol.code();
+        let symbols = &self.fitted.texts.symbols;
+        let code = |path: usize| trie.code(self.shape, symbols, path, depth);
+        let symbol = symbol.code().into();
         let Range { mut start, end } = self.found[depth];
         start = start.max(self.next[length]);
         // From one child to the next: the first path of each shares only the level above.

@@ -62,6 +62,15 @@ pub struct Texts<S: Symbol> {
     pub offsets: Buffer<u32>,
 }
 
+impl<S: Symbol> Default for Texts<S> {
+    fn default() -> Self {
+        Self {
+            symbols: Buffer::default(),
+            offsets: vec![0].into(),
+        }
+    }
+}
+
 impl<S: Symbol> Texts<S> {
     pub fn len(&self) -> usize {
         self.offsets.len() - 1

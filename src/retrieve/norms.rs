@@ -190,9 +190,10 @@ fn paths_of_part<S: Symbol>(segment: &Segment<S>, part: usize) -> Range<usize> {
     let trie = &segment.trie;
     let bound = |part: usize| {
         let goal = segment.docs.len() * part / PARTS;
-        let before = |&path: &u32| (trie.starts[path as usize] as usize) < goal;
-        let bucket = trie.table.partition_point(before);
-        trie.table[bucket.min(trie.table.len() - 1)] as usize
+        let firsts = trie.table.firsts();
+        let before = |&path: &u32| (trie.starts.get(path as usize) as usize) < goal;
+        let bucket = firsts.partition_point(before);
+        firsts[bucket.min(firsts.len() - 1)] as usize
     };
     bound(part)..bound(part + 1)
 }

@@ -2,6 +2,7 @@
 
 use super::counts::Draft;
 use super::ngrams::Symbol;
+use super::packed::{Draft as Integers, width_of};
 use super::radix;
 use super::records::{Layout, Record};
 use crate::cpu::prefetch;
@@ -20,11 +21,12 @@ pub struct DocRepeat {
 pub struct Group {
     /// Paths of each bucket.
     pub sizes: Vec<u32>,
-    pub at: Vec<u32>,
+    /// What spells each path.
+    pub spelling: Integers,
     pub shared: Vec<u8>,
     pub fresh: Vec<u8>,
     /// First posting of each path, counted over all groups.
-    pub starts: Vec<u32>,
+    pub starts: Integers,
     /// Documents that have each n-gram.
     pub df: Draft,
     /// Sorted by n-gram, then document.
@@ -32,14 +34,15 @@ pub struct Group {
 }
 
 impl Group {
-    /// Room for as many paths as there are postings. It is not moved while it grows, and what is not
-    /// used of it is never touched.
-    fn with_room(postings: usize) -> Self {
+    /// Room for as many paths as there are postings, of `all` postings. It is not moved while it
+    /// grows, and what is not used of it is never touched.
+    fn with_room<S: Symbol>(layout: &Layout<S>, postings: usize, all: u32) -> Self {
+        let spelling = width_of(layout.largest_spelling());
         Self {
-            at: Vec::with_capacity(postings),
+            spelling: Integers::new(spelling, postings),
             shared: Vec::with_capacity(postings),
             fresh: Vec::with_capacity(postings),
-            starts: Vec::with_capacity(postings),
+            starts: Integers::new(width_of(all.into()), postings),
             ..Self::default()
         }
     }
@@ -79,7 +82,7 @@ pub fn read_off<S: Symbol>(
     again.clear();
     let mut reader = Reader {
         layout,
-        group: Group::with_room(docs.len()),
+        group: Group::with_room(layout, docs.len(), starts[starts.len() - 1]),
         open: vec![(0, 0); layout.shape.longest + 1],
         last,
         again,
@@ -130,7 +133,7 @@ impl<S: Symbol> Reader<'_, S> {
         // A copy: what is written to the group cannot be a part of it, so that it stays in registers.
         let layout = **layout;
         let shortest = layout.shape.shortest;
-        let paths_before = group.at.len();
+        let paths_before = group.shared.len();
         let mut depth = shortest - 1;
         let mut previous = None;
         for (posting, (&record, doc_slot)) in (first..).zip(records.iter().zip(docs)) {
@@ -149,10 +152,10 @@ impl<S: Symbol> Reader<'_, S> {
                 for slot in &mut open[shared + 1..=depth] {
                     *slot = (group.df.push(), posting);
                 }
-                group.at.push(layout.at(record) as u32);
+                group.spelling.push(layout.spelling(record));
                 group.shared.push(shared as u8);
                 group.fresh.push((depth - shared) as u8);
-                group.starts.push(posting);
+                group.starts.push(posting.into());
             }
             let doc = layout.doc(record);
             *doc_slot = doc;
@@ -168,7 +171,7 @@ impl<S: Symbol> Reader<'_, S> {
         }
         let end = first + records.len() as u32;
         close(&mut group.df, &open[shortest..=depth], end);
-        group.sizes.push((group.at.len() - paths_before) as u32);
+        group.sizes.push((group.shared.len() - paths_before) as u32);
     }
 }
 
@@ -276,7 +279,7 @@ mod tests {
                     }
                 }
 
-                let layout = Layout::new(&shape, &texts, table_bits);
+                let layout = Layout::new(&shape, &texts, table_bits, seed % 2 == 0);
                 let go = AtomicBool::new(false);
                 let (mut records, starts) = scatter(&layout, Progress::new(&go)).unwrap();
                 let mut docs = vec![0; records.len()];

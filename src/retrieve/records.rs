@@ -1,11 +1,13 @@
 //! A position while it is sorted, as one integer.
 
 use super::ngrams::{Shape, Symbol, Texts, shared_prefix};
+use super::spelling::rest_bits;
 use std::cmp::Ordering;
 use std::ops::Range;
 
 /// The bits of a position's key that follow those of its bucket, the document, the offset in the
-/// document. The last two get the bits that the segment needs, the key all others.
+/// document. The last two get the bits that the segment needs, the key all others. Where paths are
+/// spelled without the texts, nobody asks for the offset.
 pub type Record = u64;
 
 /// Documents of a segment: their numbers take two bytes.
@@ -22,6 +24,8 @@ pub struct Layout<'a, S: Symbol> {
     pub table_bits: u32,
     /// Bucket and record hold the whole path: records sort as integers.
     pub complete: bool,
+    /// Bits of the key that follow those of the bucket, if paths are to be spelled by them.
+    pub rest_bits: Option<u32>,
     doc_bits: u32,
     offset_bits: u32,
     key_bits: u32,
@@ -30,16 +34,30 @@ pub struct Layout<'a, S: Symbol> {
 }
 
 impl<'a, S: Symbol> Layout<'a, S> {
-    pub fn new(shape: &'a Shape, texts: &'a Texts<S>, table_bits: u32) -> Self {
+    /// With `spelled_by_texts`, no path is spelled otherwise.
+    pub fn new(
+        shape: &'a Shape,
+        texts: &'a Texts<S>,
+        table_bits: u32,
+        spelled_by_texts: bool,
+    ) -> Self {
         let bits = |largest: usize| usize::BITS - largest.max(1).leading_zeros();
         let lengths = texts.offsets.windows(2).map(|pair| pair[1] - pair[0]);
         let doc_bits = bits(texts.len());
-        let offset_bits = bits(lengths.max().unwrap_or(0) as usize);
+        let rest_bits = match spelled_by_texts {
+            true => None,
+            false => rest_bits(shape, table_bits).filter(|bits| bits + doc_bits <= u64::BITS),
+        };
+        let offset_bits = match rest_bits {
+            Some(_) => 0,
+            None => bits(lengths.max().unwrap_or(0) as usize),
+        };
         let key_bits = u64::BITS - doc_bits - offset_bits;
         Self {
             shape,
             texts,
             table_bits,
+            rest_bits,
             doc_bits,
             offset_bits,
             key_bits,
@@ -57,7 +75,8 @@ impl<'a, S: Symbol> Layout<'a, S> {
     #[inline]
     pub fn record(&self, key: u64, doc: usize, offset: usize) -> Record {
         let rest = key.unbounded_shl(self.table_bits) >> self.key_shift() << self.key_shift();
-        rest | ((doc as u64) << self.offset_bits) | offset as u64
+        let offset = offset as u64 & !(u64::MAX << self.offset_bits);
+        rest | ((doc as u64) << self.offset_bits) | offset
     }
 
     /// The bits of records that hold keys.
@@ -76,9 +95,26 @@ impl<'a, S: Symbol> Layout<'a, S> {
         (record << self.key_bits >> self.key_bits >> self.offset_bits) as u16
     }
 
+    /// What spells the path of a record: the rest of its key, or where the texts have it.
+    #[inline]
+    pub fn spelling(&self, record: Record) -> u64 {
+        match self.rest_bits {
+            Some(bits) => record.unbounded_shr(u64::BITS - bits),
+            None => self.at(record) as u64,
+        }
+    }
+
+    /// The largest number that `spelling` may give.
+    pub fn largest_spelling(&self) -> u64 {
+        match self.rest_bits {
+            Some(bits) => u64::MAX.unbounded_shr(u64::BITS - bits),
+            None => self.texts.symbols.len() as u64,
+        }
+    }
+
     /// Where the texts have it.
     #[inline]
-    pub fn at(&self, record: Record) -> usize {
+    fn at(&self, record: Record) -> usize {
         let offset = (record & !(u64::MAX << self.offset_bits)) as usize;
         self.texts.offsets[usize::from(self.doc(record))] as usize + offset
     }

@@ -56,6 +56,7 @@ impl Bounds {
 
 /// A part of the index. All but the factors is immutable.
 pub struct Segment<S: Symbol> {
+    /// Empty where paths are spelled without.
     pub texts: Texts<S>,
     pub trie: Trie,
     /// Document of each posting.
@@ -76,15 +77,16 @@ pub struct Segment<S: Symbol> {
 }
 
 impl<S: Symbol> Segment<S> {
-    /// Sorts the texts; documents have no weights yet. Also gives the n-grams that documents repeat.
+    /// Sorts the texts, which stay if the segment is to be merged later; documents have no weights yet. Also gives the n-grams that documents repeat.
     pub fn build(
         shape: &Shape,
         texts: Texts<S>,
         table_bits: u32,
+        spelled_by_texts: bool,
         first: u32,
         progress: Progress,
     ) -> Result<(Self, Vec<DocRepeat>)> {
-        let built = build::build(shape, &texts, table_bits, progress)?;
+        let built = build::build(shape, &texts, table_bits, spelled_by_texts, progress)?;
         let segment = Self {
             trie: built.trie,
             common: OnceLock::new(),
@@ -101,7 +103,7 @@ impl<S: Symbol> Segment<S> {
 
     /// Number of documents, removed ones included.
     pub fn len(&self) -> usize {
-        self.texts.len()
+        self.factors.len()
     }
 
     /// Weights the documents, given how many fitted documents have each n-gram of the segment:
@@ -136,6 +138,13 @@ impl<S: Symbol> Segment<S> {
         bounds
     }
 
+    /// Forgets the texts if nobody will ask for them: those of a fitted segment are not merged.
+    pub fn forget_texts(&mut self) {
+        if !self.trie.spelling.needs_texts() {
+            self.texts = Texts::default();
+        }
+    }
+
     /// One segment in place of two neighbours; texts of removed documents are dropped, their
     /// numbers stay.
     pub fn merge(shape: &Shape, weighting: Weighting, a: &Self, b: &Self) -> Result<Self> {
@@ -156,7 +165,7 @@ impl<S: Symbol> Segment<S> {
         let table_bits = build::table_bits(shape, build::positions(shape, &texts));
         let go = AtomicBool::new(false);
         let (mut merged, repeats) =
-            Self::build(shape, texts, table_bits, a.first, Progress::new(&go))?;
+            Self::build(shape, texts, table_bits, true, a.first, Progress::new(&go))?;
         merged.df = None;
         merged.factors = [&a.factors[..], &b.factors].concat();
         if weighting != Weighting::TfIdf {

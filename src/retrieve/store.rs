@@ -4,8 +4,11 @@ use super::archive::{Archive, Sections};
 use super::counts::Counts;
 use super::index::Index;
 use super::ngrams::{Shape, Symbol, Texts};
+use super::packed::Packed;
 use super::repeats::Repeats;
 use super::segment::{Bounds, Model, Segment};
+use super::spelling::Spelling;
+use super::table::Table;
 use super::trie::Trie;
 use super::weighting::Weighting;
 use crate::error::Result;
@@ -53,12 +56,12 @@ impl<S: Symbol> Index<S> {
             let name = |field: &str| format!("{number}.{field}");
             sections.push(name("symbols"), &segment.texts.symbols);
             sections.push(name("offsets"), &segment.texts.offsets);
-            sections.push(name("table"), &segment.trie.table);
-            sections.push(name("at"), &segment.trie.at);
+            segment.trie.table.store(&name("table"), sections);
+            segment.trie.spelling.store(&name("paths"), sections);
             sections.push(name("shared"), &segment.trie.shared);
             sections.push(name("fresh"), &segment.trie.fresh);
             sections.push(name("marks"), &segment.trie.marks);
-            sections.push(name("starts"), &segment.trie.starts);
+            sections.push(name("starts"), segment.trie.starts.bytes());
             sections.push(name("docs"), &segment.docs);
             segment.repeats.store(&name("repeats"), sections);
             if let Some(df) = &segment.df {
@@ -90,13 +93,13 @@ impl<S: Symbol> Index<S> {
                     offsets: archive.get(&name("offsets"))?,
                 },
                 trie: Trie {
-                    table: archive.get(&name("table"))?,
+                    table: Table::restore(&name("table"), archive)?,
                     table_bits: head.table_bits,
-                    at: archive.get(&name("at"))?,
+                    spelling: Spelling::restore(&name("paths"), archive, &shape, head.table_bits)?,
                     shared: archive.get(&name("shared"))?,
                     fresh: archive.get(&name("fresh"))?,
                     marks: archive.get(&name("marks"))?,
-                    starts: archive.get(&name("starts"))?,
+                    starts: Packed::restore(&name("starts"), archive)?,
                 },
                 docs: archive.get(&name("docs"))?,
                 repeats: Repeats::restore(&name("repeats"), archive)?,
@@ -132,13 +135,13 @@ impl<S: Symbol> Index<S> {
 /// Whether the arrays have the lengths they have in a segment.
 fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
     let Segment { texts, trie, .. } = segment;
-    let paths = trie.at.len();
+    let paths = trie.len();
     texts.offsets.last().copied() == Some(texts.symbols.len() as u32)
+        && (texts.len() == segment.len() || !trie.spelling.needs_texts() && texts.len() == 0)
         && trie.table_bits < 32
-        && trie.table.len() == (1 << trie.table_bits) + 1
-        && trie.table.last().copied() == Some(paths as u32)
-        && [trie.shared.len(), trie.fresh.len(), trie.starts.len() - 1] == [paths; 3]
-        && trie.starts.last().copied() == Some(segment.docs.len() as u32)
-        && segment.factors.len() == texts.len()
+        && trie.table.sound(1 << trie.table_bits, paths)
+        && [trie.shared.len(), trie.fresh.len()] == [paths; 2]
+        && trie.starts.len() == paths + 1
+        && trie.starts.get(paths) == segment.docs.len() as u64
         && segment.repeats.sound()
 }

@@ -6,20 +6,22 @@
 
 use super::buffer::Buffer;
 use super::ngrams::{Shape, Symbol, shared_prefix};
+use super::packed::Packed;
+use super::spelling::{Spelled, Spelling, left_aligned};
+use super::table::Table;
 use crate::cpu::prefetch;
 use std::ops::Range;
 
 /// Paths between two entries of `Trie::marks`.
 pub const MARK_EVERY: usize = 32;
 
-/// Sorted paths, without their symbols: those are in the texts.
+/// Sorted paths.
 pub struct Trie {
     /// First path of each bucket: paths are in one bucket if the first `table_bits` bits of their
     /// keys agree.
-    pub table: Buffer<u32>,
+    pub table: Table,
     pub table_bits: u32,
-    /// Where in the texts each path occurs.
-    pub at: Buffer<u32>,
+    pub spelling: Spelling,
     /// Symbols shared with the path before, at least `shortest - 1`.
     pub shared: Buffer<u8>,
     /// Length of each path less `shared`: the number of n-grams that it is the first to have.
@@ -27,13 +29,13 @@ pub struct Trie {
     /// Number of n-grams before every `MARK_EVERY`th path.
     pub marks: Buffer<u32>,
     /// First posting of each path, and the number of postings.
-    pub starts: Buffer<u32>,
+    pub starts: Packed,
 }
 
 impl Trie {
     /// Number of paths.
     pub fn len(&self) -> usize {
-        self.at.len()
+        self.spelling.len()
     }
 
     /// Length of a path.
@@ -42,9 +44,54 @@ impl Trie {
     }
 
     /// Symbols of a path.
-    pub fn path<'a, S: Symbol>(&self, symbols: &'a [S], path: usize) -> &'a [S] {
-        let at = self.at[path] as usize;
-        &symbols[at..at + self.length(path)]
+    pub fn path<'a, S: Symbol>(
+        &self,
+        shape: &Shape,
+        symbols: &'a [S],
+        path: usize,
+    ) -> Spelled<'a, S> {
+        let bucket = match self.spelling.needs_texts() {
+            true => 0,
+            false => self.table.bucket_of(path),
+        };
+        self.path_in(shape, symbols, bucket, path)
+    }
+
+    /// Symbols of a path in this bucket.
+    pub fn path_in<'a, S: Symbol>(
+        &self,
+        shape: &Shape,
+        symbols: &'a [S],
+        bucket: usize,
+        path: usize,
+    ) -> Spelled<'a, S> {
+        match &self.spelling {
+            Spelling::Rests { rests, bits } => {
+                let rest = left_aligned(rests.get(path), *bits).unbounded_shr(self.table_bits);
+                let bucket = (bucket as u64).unbounded_shl(u64::BITS - self.table_bits);
+                Spelled::of_key(shape, bucket | rest)
+            }
+            Spelling::Places(places) => {
+                let at = places.get(path) as usize;
+                Spelled::Text(&symbols[at..at + self.length(path)])
+            }
+        }
+    }
+
+    /// The code of a path's symbol beyond those that its bucket tells: zero where the path ends.
+    pub fn code<S: Symbol>(&self, shape: &Shape, symbols: &[S], path: usize, depth: usize) -> u64 {
+        match &self.spelling {
+            Spelling::Rests { rests, bits } => {
+                let before = depth as u32 * shape.bits - self.table_bits;
+                let rest = left_aligned(rests.get(path), *bits);
+                rest.unbounded_shl(before)
+                    .unbounded_shr(u64::BITS - shape.bits)
+            }
+            Spelling::Places(places) => match self.length(path) > depth {
+                true => symbols[places.get(path) as usize + depth].code().into(),
+                false => 0,
+            },
+        }
     }
 
     /// Number of the first n-gram that no path before this one has.
@@ -75,28 +122,32 @@ impl Trie {
 
     /// Postings of a range of paths.
     pub fn postings(&self, paths: Range<u32>) -> Range<usize> {
-        self.starts[paths.start as usize] as usize..self.starts[paths.end as usize] as usize
+        self.starts.get(paths.start as usize) as usize..self.starts.get(paths.end as usize) as usize
     }
 
     /// Fetches what `ngram` and `postings` will read for a range of paths.
     pub fn prefetch(&self, first_path: u32, end_path: u32) {
         let first = first_path as usize;
-        prefetch(&self.starts[first]);
-        prefetch(&self.starts[end_path as usize]);
+        self.starts.prefetch(first);
+        self.starts.prefetch(end_path as usize);
         prefetch(&self.marks[first / MARK_EVERY]);
         prefetch(&self.fresh[first / MARK_EVERY * MARK_EVERY]);
     }
 
     /// Paths in the bucket of a key.
     pub fn bucket(&self, key: u64) -> Range<usize> {
-        let bucket = key.unbounded_shr(u64::BITS - self.table_bits) as usize;
-        self.table[bucket] as usize..self.table[bucket + 1] as usize
+        self.table.bucket(self.bucket_number(key))
+    }
+
+    /// The bucket of a key.
+    pub fn bucket_number(&self, key: u64) -> usize {
+        key.unbounded_shr(u64::BITS - self.table_bits) as usize
     }
 
     /// For each of the `wanted` paths, ascending or not, the first path that is not before it.
     ///
-    /// A step of a binary search waits for memory twice: for a path's place and for the text
-    /// there. All searches therefore go one step at a time, and their waits overlap.
+    /// A step of a binary search waits for memory: for a path's rest, or for its place and then for
+    /// the text there. All searches therefore go one step at a time, and their waits overlap.
     pub fn places<S: Symbol>(
         &self,
         shape: &Shape,
@@ -106,40 +157,55 @@ impl Trie {
     ) {
         places.clear();
         places.extend(wanted.iter().map(|path| {
-            let Range { start, end } = self.bucket(shape.key(path));
+            let key = shape.key(path);
+            let Range { start, end } = self.bucket(key);
             Place {
                 start: start as u32,
                 end: end as u32,
                 at: start as u32,
                 left: (end - start) as u32,
-                head: S::head(path, 0, path.len()),
+                head: match &self.spelling {
+                    Spelling::Rests { .. } => key.unbounded_shl(self.table_bits),
+                    Spelling::Places(_) => S::head(path, 0, path.len()),
+                },
             }
         }));
-        let longest = places.iter().map(|place| place.left).max().unwrap_or(0);
-        // A search among n paths takes at most as many steps as n has bits.
-        for _ in 0..u32::BITS - longest.leading_zeros() {
-            for (place, wanted) in places.iter_mut().zip(wanted) {
-                if place.left == 0 {
-                    continue;
+        match &self.spelling {
+            Spelling::Rests { rests, bits } => search(places, |path, _, place| {
+                left_aligned(rests.get(path), *bits) < place.head
+            }),
+            Spelling::Places(at) => search(places, |path, number, place| {
+                let (at, length) = (at.get(path) as usize, self.length(path));
+                let (head, wanted) = (S::head(symbols, at, length), wanted[number]);
+                if head != place.head || length.max(wanted.len()) <= S::HEAD {
+                    head < place.head
+                } else {
+                    &symbols[at..at + length] < wanted
                 }
-                let half = place.left / 2;
-                let middle = place.at + half;
-                let before = self.is_before(symbols, middle as usize, wanted, place.head);
-                // No branch depends on it, so no search waits for another.
-                place.at = if before { middle + 1 } else { place.at };
-                place.left = if before { place.left - half - 1 } else { half };
-            }
+            }),
         }
     }
 
-    /// Whether a path sorts before a `wanted` one, of which the `head` is known.
-    fn is_before<S: Symbol>(&self, symbols: &[S], path: usize, wanted: &[S], head: u64) -> bool {
-        let (at, length) = (self.at[path] as usize, self.length(path));
-        let own = S::head(symbols, at, length);
-        if own != head || length.max(wanted.len()) <= S::HEAD {
-            own < head
-        } else {
-            &symbols[at..at + length] < wanted
+    /// Symbols that a path shares with a `wanted` one of its bucket.
+    fn shares<S: Symbol>(
+        &self,
+        shape: &Shape,
+        symbols: &[S],
+        path: usize,
+        wanted: &[S],
+        place: &Place,
+    ) -> usize {
+        match &self.spelling {
+            Spelling::Rests { rests, bits } => {
+                // Where both end, they agree in zeros.
+                let differing = left_aligned(rests.get(path), *bits) ^ place.head;
+                let shared = (self.table_bits + differing.leading_zeros()) / shape.bits;
+                wanted.len().min(shared as usize)
+            }
+            Spelling::Places(places) => {
+                let at = places.get(path) as usize;
+                shared_prefix(&symbols[at..at + self.length(path)], wanted)
+            }
         }
     }
 
@@ -154,8 +220,8 @@ impl Trie {
         mut found: impl FnMut(usize, Range<u32>),
     ) {
         let (start, end) = (place.start as usize, place.end as usize);
+        let shares = |path| self.shares(shape, symbols, path, wanted, place);
         let place = place.at as usize;
-        let shares = |path| shared_prefix(self.path(symbols, path), wanted);
         let left = if place > start { shares(place - 1) } else { 0 };
         let right = if place < end { shares(place) } else { 0 };
         // The ranges of shorter prefixes contain those of longer ones: grow both ends.
@@ -193,6 +259,26 @@ pub struct Place {
     /// Paths from `at` on that are still in question.
     left: u32,
     head: u64,
+}
+
+/// Takes all searches one step after the other; `before(path, number, place)` tells whether a path
+/// is before the one that search `number` looks for.
+fn search(places: &mut [Place], before: impl Fn(usize, usize, &Place) -> bool) {
+    let longest = places.iter().map(|place| place.left).max().unwrap_or(0);
+    // A search among n paths takes at most as many steps as n has bits.
+    for _ in 0..u32::BITS - longest.leading_zeros() {
+        for (number, place) in places.iter_mut().enumerate() {
+            if place.left == 0 {
+                continue;
+            }
+            let half = place.left / 2;
+            let middle = place.at + half;
+            let before = before(middle as usize, number, place);
+            // No branch depends on it, so no search waits for another.
+            place.at = if before { middle + 1 } else { place.at };
+            place.left = if before { place.left - half - 1 } else { half };
+        }
+    }
 }
 
 /// Paths looked at together.

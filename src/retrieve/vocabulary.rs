@@ -4,6 +4,7 @@ use super::counts::{Counts, Draft};
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::progress::Progress;
 use super::segment::Segment;
+use super::spelling::Spelled;
 use crate::error::Result;
 use rayon::prelude::*;
 
@@ -48,12 +49,12 @@ struct Merge<'a, S: Symbol> {
     totals: Vec<Vec<u32>>,
     /// For each length, the sum so far and where (segment, place) it goes.
     open: Vec<(u32, Vec<(usize, usize)>)>,
-    paths: Vec<(&'a [S], usize, usize)>,
+    paths: Vec<(Spelled<'a, S>, usize, usize)>,
 }
 
 impl<'a, S: Symbol> Merge<'a, S> {
     fn new(shape: &'a Shape, segments: &'a [Segment<S>], bucket: usize) -> Self {
-        let first = |s: &Segment<S>| s.trie.first_ngram(s.trie.table[bucket] as usize);
+        let first = |s: &Segment<S>| s.trie.first_ngram(s.trie.table.bucket(bucket).start);
         Self {
             shape,
             segments,
@@ -68,15 +69,16 @@ impl<'a, S: Symbol> Merge<'a, S> {
         self.paths.clear();
         for (number, segment) in self.segments.iter().enumerate() {
             let trie = &segment.trie;
-            for path in trie.table[bucket] as usize..trie.table[bucket + 1] as usize {
-                let symbols = trie.path(&segment.texts.symbols, path);
+            for path in trie.table.bucket(bucket) {
+                let symbols = trie.path_in(self.shape, &segment.texts.symbols, bucket, path);
                 self.paths.push((symbols, number, path));
             }
         }
         // A stable sort of a few ascending runs is a merge.
-        self.paths.sort_by(|a, b| a.0.cmp(b.0));
+        self.paths.sort_by(|a, b| a.0.cmp(&b.0));
         let mut previous: &[S] = &[];
-        for &(symbols, number, path) in &self.paths {
+        for (symbols, number, path) in &self.paths {
+            let (number, path) = (*number, *path);
             let common = shared_prefix(previous, symbols).max(self.shape.shortest - 1);
             close(&mut self.open[common + 1..], &mut self.totals);
             let segment = &self.segments[number];
