@@ -3,10 +3,10 @@
 
 use super::buffer::Buffer;
 use super::counts::Counts;
-use super::join::{join, join_changed};
+use super::join::{join, join_for_a_time};
 use super::ngrams::{Shape, Symbol, Texts};
 use super::packed::{Draft, Packed, width_of};
-use super::paths::{DocRepeat, Group, Memory, read_off};
+use super::paths::{Group, Memory, Repeat, read_off};
 use super::progress::Progress;
 use super::records::Layout;
 pub use super::records::MAX_DOCS;
@@ -30,7 +30,7 @@ pub struct Built {
     pub trie: Trie,
     /// Document of each posting.
     pub docs: Buffer<u16>,
-    pub repeats: Vec<DocRepeat>,
+    pub repeats: Vec<Repeat>,
     /// Documents that have each n-gram.
     pub df: Counts,
 }
@@ -116,13 +116,6 @@ fn assemble<S: Symbol>(
     groups: Vec<Group>,
     docs: Scratch<u16>,
 ) -> Result<Built> {
-    // The number of the first n-gram of each group.
-    let mut ngrams = 0;
-    let first_ngrams = groups.iter().map(|group| {
-        let after = ngrams + group.df.len() as u32;
-        std::mem::replace(&mut ngrams, after)
-    });
-    let first_ngrams: Vec<u32> = first_ngrams.collect();
     let fresh = join(&groups, |group| &group.fresh)?;
     let spelling: Vec<&Draft> = groups.iter().map(|group| &group.spelling).collect();
     let spelling = Packed::join(&spelling, width_of(layout.largest_spelling()))?;
@@ -150,14 +143,7 @@ fn assemble<S: Symbol>(
             starts: Packed::join(&starts.collect::<Vec<_>>(), width)?,
         },
         docs: docs.into(),
-        repeats: join_changed(
-            &groups,
-            |group| &group.repeats,
-            |number, repeat| DocRepeat {
-                ngram: repeat.ngram + first_ngrams[number],
-                ..repeat
-            },
-        ),
+        repeats: join_for_a_time(&groups, |group| &group.repeats),
         df: Counts::join(groups.iter().map(|group| &group.df))?,
     })
 }

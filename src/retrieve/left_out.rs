@@ -7,7 +7,6 @@
 
 use super::common::{Common, MOST, Row};
 use super::ngrams::Symbol;
-use super::repeats;
 use super::segment::Segment;
 use super::sum::Sum;
 use super::weighting::Weighting;
@@ -98,7 +97,7 @@ impl<'a, T: Sum> LeftOut<'a, T> {
             if self.has(number as u8) {
                 // The bit counted once.
                 let penalty = self.penalties.get(doc).map_or(0.0, |&p| p.into());
-                let excess = repeats::excess(self.weighting, tf, penalty) * self.units[number];
+                let excess = self.weighting.excess(tf, penalty) * self.units[number];
                 sum = sum.plus(self.values[number].times(tf - 1));
                 sum = sum.plus(T::wrapped(excess));
             }

@@ -19,6 +19,8 @@
 //! common, left_out  n-grams that most documents have: looked at for the best documents only
 //! segment     postings of up to 65,536 documents and their scale factors
 //! build       texts -> sorted paths, in parallel (scatter, records, radix, paths)
+//! trie        sorted paths and what they begin with (spelling, table, packed)
+//! repeats     n-grams that a document has more than once, for BM25
 //! weighting   idf, tf-idf, BM25: the formulas
 //! analyzer    text -> symbols (characters or words)
 //! ```

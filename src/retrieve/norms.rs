@@ -5,7 +5,7 @@
 
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol};
-use super::paths::DocRepeat;
+use super::paths::Repeat;
 use super::segment::{Model, Segment};
 use rayon::prelude::*;
 use std::ops::{AddAssign, Range};
@@ -30,12 +30,12 @@ impl Norms {
         shape: &Shape,
         model: &Model,
         frequencies: &Counts,
-        repeats: &[DocRepeat],
+        repeats: &[Repeat],
     ) -> Self {
         let weighting = model.weighting;
         let docs = segment.len();
         let length = |doc: usize| segment.texts.get(doc).len();
-        let sums = Sums::of_segment(segment, shape, model, frequencies);
+        let sums = Sums::of_segment(segment, shape, model, frequencies, repeats);
         let penalties: Vec<f64> = (0..docs)
             .map(|doc| {
                 let known = shape.ngrams(length(doc)) - sums.unknown[doc];
@@ -53,15 +53,15 @@ impl Norms {
         let mut terms: Vec<u32> = (0..docs)
             .map(|doc| shape.positions(length(doc)) as u32)
             .collect();
-        let idf_square = |ngram: u32| model.idf_squares.get(frequencies.get(ngram as usize));
-        let more = |&DocRepeat { doc, tf, .. }: &DocRepeat| {
-            let doc = usize::from(doc);
+        let more = |doc: usize, tf: u32| {
             let weight = weighting.saturation(tf, penalties[doc]);
             weight * weight - f64::from(tf) * ones[doc] * ones[doc]
         };
+        let part = repeats.len().div_ceil(PARTS).max(1);
         let corrections: Vec<Corrections> = repeats
-            .par_chunks(repeats.len().div_ceil(PARTS).max(1))
-            .map(|repeats| Corrections::of(docs, repeats, idf_square, more))
+            .par_chunks(part)
+            .zip(sums.repeats.par_chunks(part))
+            .map(|(repeats, idf_squares)| Corrections::of(segment, repeats, idf_squares, more))
             .collect();
         for part in corrections {
             add(&mut squares, &part.squares);
@@ -94,21 +94,20 @@ struct Corrections {
 }
 
 impl Corrections {
-    /// `more` is by how much the square of a weight is off, before idf.
-    fn of(
-        docs: usize,
-        repeats: &[DocRepeat],
-        idf_square: impl Fn(u32) -> f64,
-        more: impl Fn(&DocRepeat) -> f64,
+    /// Of each repeat the sum of `idf^2` of its n-grams is given; `more` is by how much the square
+    /// of a weight is off, before idf.
+    fn of<S: Symbol>(
+        segment: &Segment<S>,
+        repeats: &[Repeat],
+        idf_squares: &[f64],
+        more: impl Fn(usize, u32) -> f64,
     ) -> Self {
-        let mut squares = vec![0.0; docs];
-        let mut terms = vec![0; docs];
-        for of_ngram in repeats.chunk_by(|a, b| a.ngram == b.ngram) {
-            let idf_square = idf_square(of_ngram[0].ngram);
-            for repeat in of_ngram {
-                squares[usize::from(repeat.doc)] += more(repeat) * idf_square;
-                terms[usize::from(repeat.doc)] += 1;
-            }
+        let mut squares = vec![0.0; segment.len()];
+        let mut terms = vec![0; segment.len()];
+        for (repeat, idf_square) in repeats.iter().zip(idf_squares) {
+            let doc = usize::from(segment.docs[repeat.posting as usize]);
+            squares[doc] += more(doc, repeat.tf) * idf_square;
+            terms[doc] += u32::from(repeat.to - repeat.from) + 1;
         }
         Self { squares, terms }
     }
@@ -126,6 +125,8 @@ struct Sums {
     squares: Vec<f64>,
     /// Of the n-grams there that no fitted document has.
     unknown: Vec<u64>,
+    /// For each repeat the sum of `idf^2` of its n-grams.
+    repeats: Vec<f64>,
 }
 
 impl Sums {
@@ -134,16 +135,18 @@ impl Sums {
         shape: &Shape,
         model: &Model,
         frequencies: &Counts,
+        repeats: &[Repeat],
     ) -> Self {
         let parts: Vec<Self> = (0..PARTS)
             .into_par_iter()
-            .map(|part| Self::of_part(segment, shape, model, frequencies, part))
+            .map(|part| Self::of_part(segment, shape, model, frequencies, repeats, part))
             .collect();
         let mut parts = parts.into_iter();
         let mut all = parts.next().expect("there are parts");
         for part in parts {
             add(&mut all.squares, &part.squares);
             add(&mut all.unknown, &part.unknown);
+            all.repeats.extend(part.repeats);
         }
         all
     }
@@ -153,6 +156,7 @@ impl Sums {
         shape: &Shape,
         model: &Model,
         frequencies: &Counts,
+        repeats: &[Repeat],
         part: usize,
     ) -> Self {
         let trie = &segment.trie;
@@ -161,6 +165,11 @@ impl Sums {
         let mut square_sums = vec![0f64; shape.longest + 1];
         let mut unknown_sums = vec![0u64; shape.longest + 1];
         let paths = paths_of_part(segment, part);
+        let postings = trie.postings(paths.start as u32..paths.end as u32);
+        let place = |posting: usize| repeats.partition_point(|r| (r.posting as usize) < posting);
+        let repeats = &repeats[place(postings.start)..place(postings.end)];
+        let mut idf_squares = Vec::with_capacity(repeats.len());
+        let mut repeats = repeats.iter().peekable();
         let mut ngram = trie.first_ngram(paths.start);
         for path in paths {
             let shared = usize::from(trie.shared[path]);
@@ -171,7 +180,13 @@ impl Sums {
                 unknown_sums[depth] = unknown_sums[depth - 1] + u64::from(df == 0);
                 ngram += 1;
             }
-            let docs = &segment.docs[trie.postings(path as u32..path as u32 + 1)];
+            let postings = trie.postings(path as u32..path as u32 + 1);
+            let end = postings.end as u32;
+            while let Some(&Repeat { from, to, .. }) = repeats.next_if(|r| r.posting < end) {
+                let above = square_sums[usize::from(from) - 1];
+                idf_squares.push(square_sums[usize::from(to)] - above);
+            }
+            let docs = &segment.docs[postings];
             for &doc in docs {
                 squares[usize::from(doc)] += square_sums[length];
             }
@@ -181,7 +196,11 @@ impl Sums {
                 }
             }
         }
-        Self { squares, unknown }
+        Self {
+            squares,
+            unknown,
+            repeats: idf_squares,
+        }
     }
 }
 

@@ -105,6 +105,12 @@ impl Draft {
         }
     }
 
+    #[cfg(test)]
+    pub fn integers(self) -> Packed {
+        let width = self.width;
+        Packed::join(&[&self], width).expect("memory for a test")
+    }
+
     /// Appends an integer that fits.
     #[inline]
     pub fn push(&mut self, integer: u64) {

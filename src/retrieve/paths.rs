@@ -1,18 +1,23 @@
 //! From sorted records to paths, postings, frequencies and repeated n-grams.
 
 use super::counts::Draft;
-use super::ngrams::Symbol;
+use super::ngrams::{Shape, Symbol};
 use super::packed::{Draft as Integers, width_of};
 use super::radix;
 use super::records::{Layout, Record};
 use crate::cpu::prefetch;
 use std::ops::Range;
 
-/// An n-gram that a document has more than once.
+/// The last posting of a document with some n-grams that it has more than once: the prefixes of
+/// these lengths of the posting's path. So n-grams that are repeated together, as those of a word,
+/// are one repeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DocRepeat {
-    pub ngram: u32,
-    pub doc: u16,
+pub struct Repeat {
+    pub posting: u32,
+    /// Shortest and longest of the n-grams.
+    pub from: u8,
+    pub to: u8,
+    /// How often the document has each of them.
     pub tf: u32,
 }
 
@@ -29,8 +34,8 @@ pub struct Group {
     pub starts: Integers,
     /// Documents that have each n-gram.
     pub df: Draft,
-    /// Sorted by n-gram, then document.
-    pub repeats: Vec<DocRepeat>,
+    /// In the order of their postings, those of one posting shortest first.
+    pub repeats: Vec<Repeat>,
 }
 
 impl Group {
@@ -55,11 +60,10 @@ const AHEAD: usize = 12;
 #[derive(Default)]
 pub struct Memory {
     records: Vec<Record>,
-    /// For each document its last posting so far, plus one.
+    /// For each document its last posting so far, plus one; doubled, and one more if the document had
+    /// an n-gram there that it had before.
     last: Vec<u32>,
-    /// Second and later occurrences of an n-gram in a document: n-gram and document as an integer
-    /// that `radix` sorts.
-    again: Vec<u64>,
+    again: Again,
 }
 
 /// Sorts the records of some buckets, reads off their paths and writes the documents of their
@@ -79,11 +83,11 @@ pub fn read_off<S: Symbol>(
     } = memory;
     last.clear();
     last.resize(layout.texts.len(), 0);
-    again.clear();
+    again.clear(starts[buckets.start], docs.len());
     let mut reader = Reader {
         layout,
         group: Group::with_room(layout, docs.len(), starts[starts.len() - 1]),
-        open: vec![(0, 0); layout.shape.longest + 1],
+        open: vec![Open::default(); layout.shape.longest + 1],
         last,
         again,
     };
@@ -100,20 +104,18 @@ pub fn read_off<S: Symbol>(
         reader.bucket(sorted, starts[bucket], &mut docs[range]);
     }
     let mut group = reader.group;
-    group.repeats = repeats(again, spare);
-    // Postings were counted; documents are wanted.
-    let more = group.repeats.iter().map(|r| (r.ngram, r.tf - 1));
-    group.df.finish(more);
+    group.repeats = again.repeats(layout.shape);
+    group.df.finish();
     group
 }
 
 struct Reader<'a, S: Symbol> {
     layout: &'a Layout<'a, S>,
     group: Group,
-    /// For each length, the n-gram of the current path and its first posting.
-    open: Vec<(u32, u32)>,
+    /// For each length, the n-gram of the current path.
+    open: Vec<Open>,
     last: &'a mut [u32],
-    again: &'a mut Vec<u64>,
+    again: &'a mut Again,
 }
 
 impl<S: Symbol> Reader<'_, S> {
@@ -150,7 +152,11 @@ impl<S: Symbol> Reader<'_, S> {
                 close(&mut group.df, &open[shared + 1..=depth], posting);
                 depth = layout.length(record);
                 for slot in &mut open[shared + 1..=depth] {
-                    *slot = (group.df.push(), posting);
+                    *slot = Open {
+                        ngram: group.df.push(),
+                        first: posting,
+                        again: 0,
+                    };
                 }
                 group.spelling.push(layout.spelling(record));
                 group.shared.push(shared as u8);
@@ -161,12 +167,18 @@ impl<S: Symbol> Reader<'_, S> {
             *doc_slot = doc;
             // Prefixes of this path that began no later than the document's last posting have the
             // document more than once.
-            let before = std::mem::replace(&mut last[usize::from(doc)], posting + 1);
-            for &(ngram, _) in open[shortest..=depth]
-                .iter()
-                .take_while(|&&(_, first)| first < before)
-            {
-                again.push(event(ngram, doc));
+            let before = std::mem::replace(&mut last[usize::from(doc)], (posting + 1) << 1);
+            let mut reach = shortest - 1;
+            for open in &mut open[shortest..=depth] {
+                if open.first >= before >> 1 {
+                    break;
+                }
+                open.again += 1;
+                reach += 1;
+            }
+            if reach >= shortest {
+                last[usize::from(doc)] |= 1;
+                again.push(layout.shape, posting, reach, before);
             }
         }
         let end = first + records.len() as u32;
@@ -175,44 +187,108 @@ impl<S: Symbol> Reader<'_, S> {
     }
 }
 
-/// Counts the postings of n-grams that no further path has.
-fn close(df: &mut Draft, open: &[(u32, u32)], posting: u32) {
-    for &(ngram, first) in open {
-        df.set(ngram, posting - first);
+/// An n-gram whose postings are being read.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    ngram: u32,
+    first: u32,
+    /// Postings of documents that had one before.
+    again: u32,
+}
+
+/// Counts the documents of n-grams that no further path has.
+fn close(df: &mut Draft, open: &[Open], end: u32) {
+    for open in open {
+        df.set(open.ngram, end - open.first - open.again);
     }
 }
 
-const NGRAM_SHIFT: u32 = 32;
-const EVENT_SHIFT: u32 = NGRAM_SHIFT - u16::BITS;
-
-fn event(ngram: u32, doc: u16) -> u64 {
-    (u64::from(ngram) << NGRAM_SHIFT) | (u64::from(doc) << EVENT_SHIFT)
+/// The postings that are not the first of their document with some n-gram.
+#[derive(Default)]
+struct Again {
+    /// The first posting of the buckets.
+    base: u32,
+    events: Vec<Event>,
+    /// For each event, the number of events so far with each n-gram and the document, shortest first.
+    counts: Vec<u32>,
+    /// For each posting that is an event, its place among them.
+    places: Vec<u32>,
 }
 
-/// Counts the occurrences of n-grams in documents, of which the first is not listed.
-fn repeats(again: &mut [u64], scratch: &mut Vec<u64>) -> Vec<DocRepeat> {
-    let used = again.iter().fold(0, |all, event| all | event);
-    let mut repeats: Vec<DocRepeat> = Vec::new();
-    for run in radix::sort(
-        again,
-        scratch,
-        EVENT_SHIFT..u64::BITS - used.leading_zeros(),
-    )
-    .chunk_by(|a, b| a == b)
-    {
-        repeats.push(DocRepeat {
-            ngram: (run[0] >> NGRAM_SHIFT) as u32,
-            doc: (run[0] >> EVENT_SHIFT) as u16,
-            tf: run.len() as u32 + 1,
+struct Event {
+    posting: u32,
+    /// Length of the longest n-gram that the document had before.
+    reach: u8,
+    /// The same for the document's next posting: it goes on with these n-grams.
+    kept: u8,
+    counts: u32,
+}
+
+impl Again {
+    fn clear(&mut self, base: u32, postings: usize) {
+        self.base = base;
+        self.events.clear();
+        self.counts.clear();
+        if self.places.len() < postings {
+            self.places.resize(postings, 0);
+        }
+    }
+
+    /// Takes a posting of a document that had the n-grams of up to `reach` symbols `before`.
+    fn push(&mut self, shape: &Shape, posting: u32, reach: usize, before: u32) {
+        let counts = self.counts.len();
+        self.counts.resize(counts + reach + 1 - shape.shortest, 1);
+        if before & 1 == 1 {
+            let place = self.places[((before >> 1) - 1 - self.base) as usize];
+            let event = &mut self.events[place as usize];
+            event.kept = reach as u8;
+            let (old, new) = self.counts.split_at_mut(counts);
+            let old = &old[event.counts as usize..];
+            let both = reach.min(event.reach.into()) + 1 - shape.shortest;
+            for (new, &old) in new.iter_mut().zip(&old[..both]) {
+                *new = old + 1;
+            }
+        }
+        self.places[(posting - self.base) as usize] = self.events.len() as u32;
+        self.events.push(Event {
+            posting,
+            reach: reach as u8,
+            kept: 0,
+            counts: counts as u32,
         });
     }
-    repeats
+
+    /// How often documents have the n-grams that they have more than once.
+    fn repeats(&self, shape: &Shape) -> Vec<Repeat> {
+        let mut repeats: Vec<Repeat> = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            let first = shape.shortest.max(usize::from(event.kept) + 1);
+            let mut from = first;
+            let tf = |length: usize| {
+                let count = self.counts[event.counts as usize + length - shape.shortest];
+                count + 1
+            };
+            for length in first..=usize::from(event.reach) {
+                let last = length == usize::from(event.reach);
+                if last || tf(length + 1) != tf(length) {
+                    repeats.push(Repeat {
+                        posting: event.posting,
+                        from: from as u8,
+                        to: length as u8,
+                        tf: tf(length),
+                    });
+                    from = length + 1;
+                }
+            }
+        }
+        repeats
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::counts::Counts;
-    use super::super::ngrams::{Shape, Texts};
+    use super::super::ngrams::Texts;
     use super::super::progress::Progress;
     use super::super::scatter::scatter;
     use super::*;
@@ -290,9 +366,30 @@ mod tests {
                 assert_eq!(group.df.len(), df.len());
                 let found: Vec<u32> = (0..df.len()).map(|at| found.get(at)).collect();
                 assert_eq!(found, df);
-                let found = group.repeats.iter().map(|r| ((r.ngram, r.doc), r.tf));
-                assert_eq!(found.collect::<HashMap<_, _>>(), repeated);
-                assert!(group.repeats.is_sorted_by_key(|r| (r.ngram, r.doc)));
+                // The n-gram of a length that each path begins with.
+                let mut found = HashMap::new();
+                let mut ngrams = 0;
+                let mut open = vec![0; longest + 1];
+                let mut repeats = group.repeats.iter().peekable();
+                let starts = group.starts.integers();
+                let starts = (0..starts.len()).map(|at| starts.get(at) as u32);
+                let ends: Vec<u32> = starts.skip(1).chain([docs.len() as u32]).collect();
+                for (path, end) in ends.into_iter().enumerate() {
+                    let shared = usize::from(group.shared[path]);
+                    let length = shared + usize::from(group.fresh[path]);
+                    for slot in &mut open[shared + 1..=length] {
+                        *slot = ngrams;
+                        ngrams += 1;
+                    }
+                    while let Some(repeat) = repeats.next_if(|repeat| repeat.posting < end) {
+                        for &ngram in &open[repeat.from.into()..=repeat.to.into()] {
+                            let of = (ngram, docs[repeat.posting as usize]);
+                            assert!(found.insert(of, repeat.tf).is_none());
+                        }
+                    }
+                }
+                assert_eq!(found, repeated);
+                assert!(group.repeats.is_sorted_by_key(|r| (r.posting, r.from)));
             }
         }
     }

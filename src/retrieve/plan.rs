@@ -261,35 +261,35 @@ impl Plan {
         }
     }
 
-    /// Calls `visit(number, value)` for each n-gram that a document of the segment may repeat, but
-    /// for those `left_out`.
+    /// Calls `visit(paths, length, value)` for each n-gram that a document of the segment may repeat,
+    /// but for those `left_out`.
     pub fn repeated<T: Sum>(
         &self,
         segment: usize,
         left_out: Option<&LeftOut<T>>,
-        mut visit: impl FnMut(usize, f64),
+        mut visit: impl FnMut(Range<u32>, u8, f64),
     ) {
         for (ngram, found) in self.in_segment(segment).filter(|(_, found)| found.repeated) {
             let number = found.common;
             let left_out = left_out.zip(number);
             if !left_out.is_some_and(|(left_out, number)| left_out.has(number)) {
-                visit(found.ngram as usize, ngram.value);
+                visit(found.first..found.end, ngram.length, ngram.value);
             }
         }
     }
 
-    /// Calls `visit(paths, n-gram, common number)` for each n-gram that is `left_out`.
+    /// Calls `visit(paths, length, common number)` for each n-gram that is `left_out`.
     pub fn left_out<T: Sum>(
         &self,
         segment: usize,
         left_out: &LeftOut<T>,
-        mut visit: impl FnMut(Range<u32>, usize, u8),
+        mut visit: impl FnMut(Range<u32>, u8, u8),
     ) {
-        for (_, found) in self.in_segment(segment) {
+        for (ngram, found) in self.in_segment(segment) {
             if let Some(number) = found.common
                 && left_out.has(number)
             {
-                visit(found.first..found.end, found.ngram as usize, number);
+                visit(found.first..found.end, ngram.length, number);
             }
         }
     }
@@ -332,12 +332,13 @@ fn look_up<S: Symbol>(
     }
     for (found, sum) in found.iter_mut().zip(df) {
         if found.first < found.end {
-            let postings = trie.postings(found.first..found.end).len();
+            let range = trie.postings(found.first..found.end);
+            let postings = range.len();
             let df = segment.df.as_ref().map(|df| df.get(found.ngram as usize));
             *sum += df.unwrap_or(0);
             found.repeated = df.is_none_or(|df| (df as usize) < postings);
             if found.repeated {
-                segment.repeats.prefetch(found.ngram as usize);
+                segment.repeats.prefetch(&range);
             }
             let common = segment.common.get();
             let common = common.filter(|common| common.may_have(postings));

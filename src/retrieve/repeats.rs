@@ -2,144 +2,209 @@
 
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
-use super::paths::DocRepeat;
-use super::weighting::Weighting;
+use super::ngrams::Shape;
+use super::paths::Repeat;
 use crate::cpu::prefetch;
 use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Corrections for n-grams that a document has more than once, sorted by n-gram, then document.
+/// The repeats of a segment, in the order of their postings: the document is the posting's, so that
+/// two bytes are left of each.
 #[derive(Default)]
 pub struct Repeats {
-    /// Number of each n-gram, less that of the last mark.
-    pub ngrams: Buffer<u8>,
-    docs: Buffer<u16>,
-    /// Weight of the frequency, in units of the weight of a frequency of one, less the frequency.
-    /// Not a number where that is listed apart.
-    excesses: Buffer<f32>,
-    /// First repeat of every `MARK_EVERY`th n-gram.
+    /// Each posting, less that of the last mark.
+    lows: Buffer<u8>,
+    /// Lengths and frequency, as a place in `kinds`; the last code means that they are listed apart.
+    codes: Buffer<u8>,
+    /// First repeat of every `MARK_EVERY`th posting, and their number.
     marks: Buffer<u32>,
-    /// Places of the excesses that need all digits, ascending.
-    exact_at: Buffer<u32>,
-    exact: Buffer<f64>,
+    /// Places of the repeats that no code means, ascending, and what they are.
+    rare_at: Buffer<u32>,
+    rare: Buffer<u64>,
+    kinds: Vec<Kind>,
 }
 
-const MARK_EVERY: usize = 64;
+const MARK_EVERY: usize = 1 << u8::BITS;
+const RARE: u8 = u8::MAX;
 
-/// Excesses are listed apart where the frequency is more than so many times what it is worth.
-///
-/// A float32 is off by 2^-24 of itself, which is at most this ratio times as much of what the n-gram
-/// is worth. So a document's vector is off by no more of its norm, and the cosine by 2.4e-7.
-const RATIO: f64 = 4.0;
-
-/// The excess of a frequency as a float32, where that is precise enough.
-fn single(tf: u32, excess: f64) -> Option<f32> {
-    let tf = f64::from(tf);
-    (tf <= RATIO * (tf + excess)).then_some(excess as f32)
+/// A repeat without its posting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Kind {
+    from: u8,
+    to: u8,
+    tf: u32,
 }
 
-/// What `Repeats` has as the excess of a frequency.
-pub fn excess(weighting: Weighting, tf: u32, penalty: f64) -> f64 {
-    let excess = weighting.excess(tf, penalty);
-    single(tf, excess).map_or(excess, f64::from)
+impl Kind {
+    fn of(repeat: &Repeat) -> Self {
+        let &Repeat { from, to, tf, .. } = repeat;
+        Self { from, to, tf }
+    }
+
+    fn to_bits(self) -> u64 {
+        u64::from(self.tf) << 16 | u64::from(self.to) << 8 | u64::from(self.from)
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        Self {
+            from: bits as u8,
+            to: (bits >> 8) as u8,
+            tf: (bits >> 16) as u32,
+        }
+    }
+}
+
+/// What codes mean: all pairs of lengths with the frequency 2, then those with 3, and so on.
+fn kinds(shape: &Shape) -> Vec<Kind> {
+    let (shortest, longest) = (shape.shortest as u8, shape.longest as u8);
+    let pairs = (shortest..=longest).flat_map(|from| (from..=longest).map(move |to| (from, to)));
+    let pairs: Vec<(u8, u8)> = pairs.collect();
+    let with = |tf| pairs.iter().map(move |&(from, to)| Kind { from, to, tf });
+    (2..).flat_map(with).take(RARE.into()).collect()
 }
 
 impl Repeats {
-    pub fn weighted(repeats: &[DocRepeat], weighting: Weighting, penalties: &[f32]) -> Self {
-        let excess = |repeat: &DocRepeat| {
-            weighting.excess(repeat.tf, penalties[usize::from(repeat.doc)].into())
+    /// Repeats in the order of their postings, of which there are so many.
+    pub fn new(shape: &Shape, repeats: &[Repeat], postings: usize) -> Self {
+        let kinds = kinds(shape);
+        let lengths = shape.longest - shape.shortest + 1;
+        let pairs = lengths * (lengths + 1) / 2;
+        let code = |repeat: &Repeat| {
+            let (from, to) = (
+                usize::from(repeat.from) - shape.shortest,
+                usize::from(repeat.to - repeat.from),
+            );
+            // Pairs begin with all of the shortest length, one less of the next, and so on.
+            let pair = from * (2 * lengths + 1 - from) / 2 + to;
+            let code = (repeat.tf as usize - 2).saturating_mul(pairs) + pair;
+            u8::try_from(code).unwrap_or(RARE)
         };
-        let rounded = |repeat: &DocRepeat| single(repeat.tf, excess(repeat)).unwrap_or(f32::NAN);
-        let excesses: Vec<f32> = repeats.par_iter().map(rounded).collect();
-        let listed = excesses.iter().enumerate().filter(|(_, e)| e.is_nan());
-        let exact_at: Vec<u32> = listed.map(|(at, _)| at as u32).collect();
-        let exact = exact_at.iter().map(|&at| excess(&repeats[at as usize]));
-        let exact: Vec<f64> = exact.collect();
-        let end = repeats.last().map_or(0, |last| last.ngram as usize + 1);
-        let marks = (0..=end.div_ceil(MARK_EVERY)).into_par_iter().map(|mark| {
-            let first = (mark * MARK_EVERY) as u32;
-            repeats.partition_point(|repeat| repeat.ngram < first) as u32
-        });
-        let low = |repeat: &DocRepeat| (repeat.ngram as usize % MARK_EVERY) as u8;
+        let codes: Vec<u8> = repeats.par_iter().map(code).collect();
+        let low = |repeat: &Repeat| (repeat.posting as usize % MARK_EVERY) as u8;
+        let marks = (0..=postings.div_ceil(MARK_EVERY))
+            .into_par_iter()
+            .map(|mark| {
+                let first = (mark * MARK_EVERY) as u32;
+                repeats.partition_point(|repeat| repeat.posting < first) as u32
+            });
+        let marks: Vec<u32> = marks.collect();
+        let rare_at = codes.iter().enumerate().filter(|(_, code)| **code == RARE);
+        let rare_at: Vec<u32> = rare_at.map(|(at, _)| at as u32).collect();
+        let rare = rare_at.iter().map(|&at| &repeats[at as usize]);
+        let rare: Vec<u64> = rare.map(|repeat| Kind::of(repeat).to_bits()).collect();
         Self {
-            marks: marks.collect::<Vec<_>>().into(),
-            ngrams: repeats.par_iter().map(low).collect::<Vec<_>>().into(),
-            docs: repeats.par_iter().map(|r| r.doc).collect::<Vec<_>>().into(),
-            excesses: excesses.into(),
-            exact_at: exact_at.into(),
-            exact: exact.into(),
+            lows: repeats.par_iter().map(low).collect::<Vec<_>>().into(),
+            codes: codes.into(),
+            marks: marks.into(),
+            rare_at: rare_at.into(),
+            rare: rare.into(),
+            kinds,
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
     }
 
     /// Fetches what `range` will read first.
-    pub fn prefetch(&self, ngram: usize) {
-        if let Some(mark) = self.marks.get(ngram / MARK_EVERY) {
-            prefetch(mark);
+    pub fn prefetch(&self, postings: &Range<usize>) {
+        for posting in [postings.start, postings.end] {
+            if let Some(mark) = self.marks.get(posting / MARK_EVERY) {
+                prefetch(mark);
+            }
         }
     }
 
-    /// Places of the corrections for an n-gram.
-    pub fn range(&self, ngram: usize) -> Range<usize> {
-        let mark = ngram / MARK_EVERY;
-        let range = match self.marks.get(mark..mark + 2) {
-            Some(marks) => marks[0] as usize..marks[1] as usize,
-            None => return 0..0,
+    /// Places of the repeats of these postings.
+    pub fn range(&self, postings: Range<usize>) -> Range<usize> {
+        self.place(postings.start)..self.place(postings.end)
+    }
+
+    /// The first repeat that is not before a posting.
+    fn place(&self, posting: usize) -> usize {
+        let mark = posting / MARK_EVERY;
+        let Some(marks) = self.marks.get(mark..mark + 2) else {
+            return self.codes.len();
         };
-        let low = (ngram % MARK_EVERY) as u8;
-        let near = &self.ngrams[range.clone()];
-        let first = range.start + near.partition_point(|&n| n < low);
-        let size = self.ngrams[first..range.end].partition_point(|&n| n == low);
-        if size > 0 {
-            prefetch(&self.docs[first]);
-            prefetch(&self.excesses[first]);
-        }
-        first..first + size
+        let (first, end) = (marks[0] as usize, marks[1] as usize);
+        let low = (posting % MARK_EVERY) as u8;
+        first + self.lows[first..end].partition_point(|&l| l < low)
     }
 
-    /// Documents and corrections at these places.
-    pub fn at(&self, range: Range<usize>) -> impl Iterator<Item = (u16, f64)> + '_ {
-        let docs = self.docs[range.clone()].iter().copied();
-        let excesses = self.excesses[range.clone()].iter();
-        docs.zip(range.zip(excesses))
-            .map(|(doc, (at, &excess))| match excess.is_nan() {
-                true => (doc, self.exact(at)),
-                false => (doc, excess.into()),
-            })
+    /// Fetches what `for_each` will read first.
+    pub fn prefetch_range(&self, range: &Range<usize>) {
+        if range.start < range.end {
+            prefetch(&self.lows[range.start]);
+            prefetch(&self.codes[range.start]);
+        }
+    }
+
+    /// Calls `visit(posting, tf)` for each document that the n-gram of this length repeats, given
+    /// its postings and the places of their repeats.
+    pub fn for_each(
+        &self,
+        postings: Range<usize>,
+        range: Range<usize>,
+        length: u8,
+        mut visit: impl FnMut(usize, u32),
+    ) {
+        let mut mark = postings.start / MARK_EVERY;
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(self.marks[mark + 1] as usize);
+            let repeats = self.lows[at..end].iter().zip(&self.codes[at..end]);
+            for (place, (&low, &code)) in (at..).zip(repeats) {
+                let kind = match self.kinds.get(usize::from(code)) {
+                    Some(&kind) => kind,
+                    None => self.rare(place),
+                };
+                if kind.from <= length && length <= kind.to {
+                    visit(mark * MARK_EVERY + usize::from(low), kind.tf);
+                }
+            }
+            at = at.max(end);
+            mark += 1;
+        }
     }
 
     #[cold]
-    fn exact(&self, at: usize) -> f64 {
-        let place = self.exact_at.binary_search(&(at as u32));
-        self.exact[place.expect("every excess without a number is listed")]
+    fn rare(&self, at: usize) -> Kind {
+        let place = self.rare_at.binary_search(&(at as u32));
+        Kind::from_bits(self.rare[place.expect("every repeat without a code is listed")])
     }
 
     pub fn store<'a>(&'a self, prefix: &str, sections: &mut Sections<'a>) {
-        sections.push(format!("{prefix}.ngrams"), &self.ngrams);
-        sections.push(format!("{prefix}.docs"), &self.docs);
-        sections.push(format!("{prefix}.excesses"), &self.excesses);
+        sections.push(format!("{prefix}.lows"), &self.lows);
+        sections.push(format!("{prefix}.codes"), &self.codes);
         sections.push(format!("{prefix}.marks"), &self.marks);
-        sections.push(format!("{prefix}.exact_at"), &self.exact_at);
-        sections.push(format!("{prefix}.exact"), &self.exact);
+        sections.push(format!("{prefix}.rare_at"), &self.rare_at);
+        sections.push(format!("{prefix}.rare"), &self.rare);
     }
 
-    pub fn restore(prefix: &str, archive: &Archive) -> Result<Self> {
+    pub fn restore(prefix: &str, archive: &Archive, shape: &Shape) -> Result<Self> {
         Ok(Self {
-            ngrams: archive.get(&format!("{prefix}.ngrams"))?,
-            docs: archive.get(&format!("{prefix}.docs"))?,
-            excesses: archive.get(&format!("{prefix}.excesses"))?,
+            lows: archive.get(&format!("{prefix}.lows"))?,
+            codes: archive.get(&format!("{prefix}.codes"))?,
             marks: archive.get(&format!("{prefix}.marks"))?,
-            exact_at: archive.get(&format!("{prefix}.exact_at"))?,
-            exact: archive.get(&format!("{prefix}.exact"))?,
+            rare_at: archive.get(&format!("{prefix}.rare_at"))?,
+            rare: archive.get(&format!("{prefix}.rare"))?,
+            kinds: kinds(shape),
         })
     }
 
-    /// Whether the arrays fit together.
-    pub fn sound(&self) -> bool {
-        let count = self.ngrams.len();
-        [self.docs.len(), self.excesses.len()] == [count; 2]
+    /// Whether the arrays fit together, and to so many postings.
+    pub fn sound(&self, postings: usize) -> bool {
+        let count = self.codes.len();
+        let rare = self.codes.iter().filter(|&&code| code == RARE).count();
+        let marks = match count {
+            0 => self.marks.len(),
+            _ => postings.div_ceil(MARK_EVERY) + 1,
+        };
+        self.lows.len() == count
+            && self.marks.len() == marks
             && self.marks.last().map_or(0, |&end| end as usize) == count
-            && self.exact_at.len() == self.exact.len()
+            && [self.rare_at.len(), self.rare.len()] == [rare; 2]
     }
 }
 
@@ -148,34 +213,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gives_the_corrections_of_each_ngram() {
-        let weighting = Weighting::Bm25 {
-            k1: 1.5,
-            b: 0.75,
-            epsilon: 0.0,
-        };
-        let penalties = [1.5f32, 0.7, 40.0, 1.0];
-        let mut repeats = Vec::new();
-        for ngram in [0u32, 3, 63, 64, 200, 1000] {
-            for doc in 0..=(ngram % 4) as u16 {
-                let tf = 2 + 7 * u32::from(doc) + ngram;
-                repeats.push(DocRepeat { ngram, doc, tf });
+    fn gives_the_repeats_of_each_ngram() {
+        for (shortest, longest) in [(3, 5), (1, 1), (2, 30)] {
+            let shape = Shape {
+                bits: 6,
+                shortest,
+                longest,
+            };
+            let mut repeats = Vec::new();
+            for posting in (0..3000u32).filter(|posting| posting % 7 < 2 && posting / 300 % 3 < 2) {
+                let from = shortest + posting as usize % (longest - shortest + 1);
+                let mut tf = 2 + posting % 5 + (posting % 11) / 10 * 1000;
+                for to in from..=longest {
+                    // Two at one posting, or one of several lengths.
+                    let (from, to) = if posting % 2 == 0 {
+                        (to, to)
+                    } else {
+                        (from, longest)
+                    };
+                    let (from, to) = (from as u8, to as u8);
+                    #[rustfmt::skip]
+                    repeats.push(Repeat { posting, from, to, tf });
+                    if posting % 2 == 1 || tf == 2 {
+                        break;
+                    }
+                    tf -= 1;
+                }
+            }
+            let packed = Repeats::new(&shape, &repeats, 3000);
+            assert!(packed.sound(3000) && !packed.rare.is_empty());
+            assert!(packed.rare.len() < repeats.len() || longest == 30);
+            let common = repeats.iter().zip(packed.codes.iter());
+            for (repeat, &code) in common.filter(|(_, code)| **code != RARE) {
+                assert_eq!(packed.kinds[usize::from(code)], Kind::of(repeat));
+            }
+            for postings in [0..3000, 0..0, 255..257, 256..512, 511..1700, 2999..3000] {
+                for length in shortest as u8..=longest as u8 {
+                    let here = repeats.iter().filter(|repeat| {
+                        postings.contains(&(repeat.posting as usize))
+                            && (repeat.from..=repeat.to).contains(&length)
+                    });
+                    let expected: Vec<_> = here.map(|r| (r.posting as usize, r.tf)).collect();
+                    let range = packed.range(postings.clone());
+                    let mut found = Vec::new();
+                    packed.for_each(postings.clone(), range, length, |posting, tf| {
+                        found.push((posting, tf));
+                    });
+                    assert_eq!(found, expected);
+                }
             }
         }
-        let packed = Repeats::weighted(&repeats, weighting, &penalties);
-        assert!(packed.sound() && !packed.exact.is_empty());
-        assert!(packed.exact.len() < repeats.len(), "most need no list");
-        for ngram in 0..1200 {
-            let expected: Vec<&DocRepeat> = repeats.iter().filter(|r| r.ngram == ngram).collect();
-            let found: Vec<_> = packed.at(packed.range(ngram as usize)).collect();
-            assert_eq!(found.len(), expected.len());
-            for ((doc, excess), repeat) in found.into_iter().zip(expected) {
-                let exact = weighting.excess(repeat.tf, penalties[usize::from(doc)].into());
-                let worth = exact + f64::from(repeat.tf);
-                assert_eq!(doc, repeat.doc);
-                assert!((excess - exact).abs() <= 2.4e-7 * worth, "{repeat:?}");
-            }
-        }
-        assert_eq!(Repeats::default().range(7), 0..0);
+        assert_eq!(Repeats::default().range(7..9), 0..0);
+        assert!(Repeats::default().sound(9));
     }
 }

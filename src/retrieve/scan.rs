@@ -94,8 +94,8 @@ pub struct Scan<T> {
     /// One for each document of a segment, all zero between two scans.
     sums: Box<[T; MAX_DOCS]>,
     pieces: Vec<Piece<T>>,
-    /// Places of repeats, and the value of their n-gram.
-    repeats: Vec<(Range<usize>, f64)>,
+    /// Of n-grams that documents repeat: postings, places of repeats, length, value.
+    repeats: Vec<(Range<usize>, Range<usize>, u8, f64)>,
     selector: Selector,
     /// Scans that completed documents one by one, and scans that had to complete all.
     #[cfg(test)]
@@ -152,14 +152,13 @@ impl<T: Sum> Scan<T> {
         });
         self.add_pieces(&segment.docs);
         self.repeats.clear();
-        if !segment.repeats.ngrams.is_empty() {
+        if !segment.repeats.is_empty() {
             // The range gave a document tf times what a frequency of one is worth. All are looked
             // up before any is read, so that no search waits for another's memory.
-            plan.repeated(number, left_out.as_ref(), |ngram, value| {
-                let range = segment.repeats.range(ngram);
-                self.repeats.push((range, value * units));
+            plan.repeated(number, left_out.as_ref(), |paths, length, value| {
+                self.push_repeats(segment, paths, length, value * units);
             });
-            self.add_repeats(segment);
+            self.add_repeats(weighting, segment);
         }
 
         let mut offered = false;
@@ -174,14 +173,14 @@ impl<T: Sum> Scan<T> {
                 self.completed[usize::from(!offered)] += 1;
             }
             if !offered {
-                plan.left_out(number, left_out, |paths, ngram, number| {
+                plan.left_out(number, left_out, |paths, length, number| {
                     let (value, units) = left_out.value(number);
-                    let postings = segment.trie.postings(paths);
+                    let postings = segment.trie.postings(paths.clone());
                     self.pieces.push(Piece { postings, value });
-                    self.repeats.push((segment.repeats.range(ngram), units));
+                    self.push_repeats(segment, paths, length, units);
                 });
                 self.add_pieces(&segment.docs);
-                self.add_repeats(segment);
+                self.add_repeats(weighting, segment);
             }
         }
         let sums = &mut self.sums[..segment.len()];
@@ -206,12 +205,29 @@ impl<T: Sum> Scan<T> {
         self.pieces.clear();
     }
 
-    fn add_repeats<S: Symbol>(&mut self, segment: &Segment<S>) {
-        for (range, value) in self.repeats.drain(..) {
-            for (doc, excess) in segment.repeats.at(range) {
-                let sum = &mut self.sums[usize::from(doc)];
-                *sum = sum.plus(T::wrapped(excess * value));
-            }
+    fn push_repeats<S: Symbol>(
+        &mut self,
+        segment: &Segment<S>,
+        paths: Range<u32>,
+        length: u8,
+        value: f64,
+    ) {
+        let postings = segment.trie.postings(paths);
+        let range = segment.repeats.range(postings.clone());
+        segment.repeats.prefetch_range(&range);
+        self.repeats.push((postings, range, length, value));
+    }
+
+    fn add_repeats<S: Symbol>(&mut self, weighting: Weighting, segment: &Segment<S>) {
+        for (postings, range, length, value) in self.repeats.drain(..) {
+            segment
+                .repeats
+                .for_each(postings, range, length, |posting, tf| {
+                    let doc = usize::from(segment.docs[posting]);
+                    let excess = weighting.excess(tf, segment.penalties[doc].into());
+                    let sum = &mut self.sums[doc];
+                    *sum = sum.plus(T::wrapped(excess * value));
+                });
         }
     }
 }

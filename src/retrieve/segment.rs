@@ -6,7 +6,7 @@ use super::common::Common;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
-use super::paths::DocRepeat;
+use super::paths::Repeat;
 use super::progress::Progress;
 use super::repeats::Repeats;
 use super::trie::Trie;
@@ -85,7 +85,7 @@ impl<S: Symbol> Segment<S> {
         spelled_by_texts: bool,
         first: u32,
         progress: Progress,
-    ) -> Result<(Self, Vec<DocRepeat>)> {
+    ) -> Result<(Self, Vec<Repeat>)> {
         let built = build::build(shape, &texts, table_bits, spelled_by_texts, progress)?;
         let segment = Self {
             trie: built.trie,
@@ -113,7 +113,7 @@ impl<S: Symbol> Segment<S> {
         shape: &Shape,
         model: &Model,
         frequencies: Option<&Counts>,
-        repeats: &[DocRepeat],
+        repeats: &[Repeat],
     ) -> Bounds {
         let weighting = model.weighting;
         let frequencies = frequencies.or(self.df.as_ref());
@@ -132,7 +132,7 @@ impl<S: Symbol> Segment<S> {
         }
         if weighting != Weighting::TfIdf {
             let penalties: Vec<f32> = norms.penalties.iter().map(|&p| p as f32).collect();
-            self.repeats = Repeats::weighted(repeats, weighting, &penalties);
+            self.repeats = Repeats::new(shape, repeats, self.docs.len());
             self.penalties = penalties.into();
         }
         bounds
@@ -169,9 +169,8 @@ impl<S: Symbol> Segment<S> {
         merged.df = None;
         merged.factors = [&a.factors[..], &b.factors].concat();
         if weighting != Weighting::TfIdf {
-            let penalties = [&a.penalties[..], &b.penalties].concat();
-            merged.repeats = Repeats::weighted(&repeats, weighting, &penalties);
-            merged.penalties = penalties.into();
+            merged.penalties = [&a.penalties[..], &b.penalties].concat().into();
+            merged.repeats = Repeats::new(shape, &repeats, merged.docs.len());
         }
         Ok(merged)
     }

@@ -102,7 +102,7 @@ impl<S: Symbol> Index<S> {
                     starts: Packed::restore(&name("starts"), archive)?,
                 },
                 docs: archive.get(&name("docs"))?,
-                repeats: Repeats::restore(&name("repeats"), archive)?,
+                repeats: Repeats::restore(&name("repeats"), archive, &shape)?,
                 common: OnceLock::new(),
                 df,
                 // The one array that changes.
@@ -143,5 +143,6 @@ fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
         && [trie.shared.len(), trie.fresh.len()] == [paths; 2]
         && trie.starts.len() == paths + 1
         && trie.starts.get(paths) == segment.docs.len() as u64
-        && segment.repeats.sound()
+        && segment.repeats.sound(segment.docs.len())
+        && (segment.repeats.is_empty() || segment.penalties.len() == segment.len())
 }

@@ -67,7 +67,16 @@ impl Weighting {
 
     /// Weight of a term frequency, in units of the weight of a frequency of one, less the frequency.
     pub fn excess(&self, tf: u32, penalty: f64) -> f64 {
-        self.saturation(tf, penalty) / self.saturation(1, penalty) - f64::from(tf)
+        let tf = f64::from(tf);
+        match self {
+            Weighting::TfIdf => 0.0,
+            Weighting::Bm25 { k1, epsilon, .. } => {
+                // The quotient of two saturations, with one division: queries ask for many.
+                let (one, own) = (1.0 + penalty, tf + penalty);
+                let weight = (tf * (k1 + 1.0) + epsilon * own) * one;
+                weight / ((k1 + 1.0 + epsilon * one) * own) - tf
+            }
+        }
     }
 }
 
@@ -93,6 +102,29 @@ impl IdfSquares {
         match self.table.get(df as usize) {
             Some(&square) => square,
             None => self.weighting.idf(df, self.fitted).powi(2),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excess_is_what_the_saturations_say() {
+        for (k1, epsilon) in [(1.5, 0.0), (0.0, 0.3), (0.0, 0.0), (2.5, 0.7)] {
+            let b = 0.7;
+            for weighting in [Weighting::Bm25 { k1, b, epsilon }, Weighting::TfIdf] {
+                for length in [1, 40, 100_000] {
+                    let penalty = weighting.penalty(length, 50.0);
+                    for tf in [1, 2, 3, 70, 100_000] {
+                        let relative =
+                            weighting.saturation(tf, penalty) / weighting.saturation(1, penalty);
+                        let error = weighting.excess(tf, penalty) + f64::from(tf) - relative;
+                        assert!(error.abs() <= 1e-14 * f64::from(tf));
+                    }
+                }
+            }
         }
     }
 }
