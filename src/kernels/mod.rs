@@ -6,10 +6,12 @@
 pub mod attention;
 pub mod element;
 pub mod embed;
+pub mod gelu;
 pub mod norm;
 pub mod position;
 pub mod quantize;
 pub mod rope;
+pub mod rotate;
 pub mod simd;
 
 /// Lanes of the widest vector register we compile for (f32 in AVX-512).

@@ -5,79 +5,13 @@
 //! integer, because `sum w * x = scale * sum w * u + low * sum w` puts it right after the product.
 
 use super::element::Element;
-use super::simd::{Simd, exp, fold, simd_dispatch};
+use super::gelu::{coarse_gelu, gelu};
+use super::rotate::{Vectors, rotate_from, rotate_row};
+use super::simd::{Simd, fold, simd_dispatch};
 use super::{LANES, multiversion};
 
 simd_dispatch! {
-    /// Multiplies every row by an orthogonal matrix, in place: a Walsh-Hadamard transform of as large
-    /// blocks as the width allows.
-    ///
-    /// Rotating activations and weights alike leaves products as they are but spreads outliers over
-    /// many numbers, so that 8 bits resolve all of them (QuaRot, Ashkboos et al. 2024). A width that is
-    /// no multiple of the vector length is left alone.
-    pub fn rotate_rows(x: &mut [f32], width: usize) = rotate
-}
-
-#[inline(always)]
-unsafe fn rotate<S: Simd>(x: &mut [f32], width: usize) {
-    for row in x.chunks_exact_mut(width) {
-        // SAFETY: the dispatcher's promise.
-        unsafe { rotate_row::<S>(row) }
-    }
-}
-
-#[inline(always)]
-unsafe fn rotate_row<S: Simd>(row: &mut [f32]) {
-    if !row.len().is_multiple_of(S::LANES) {
-        return;
-    }
-    let vectors = row.len() / S::LANES;
-    // The largest power of two that divides the number of vectors.
-    let block = 1 << vectors.trailing_zeros();
-    let scale = 1.0 / ((block * S::LANES) as f32).sqrt();
-    // SAFETY: the caller's promise; every vector lies within the row.
-    unsafe {
-        let scale = S::splat(scale);
-        for chunk in row.chunks_exact_mut(S::LANES) {
-            let v = S::hadamard(S::load(chunk.as_ptr()));
-            S::store(chunk.as_mut_ptr(), S::mul(v, scale));
-        }
-        // Two steps a pass, as every number is read and written once a pass.
-        let mut stride = 1;
-        while 2 * stride < block {
-            for start in (0..vectors).step_by(4 * stride) {
-                for at in start..start + stride {
-                    let first = row.as_mut_ptr().add(at * S::LANES);
-                    let step = stride * S::LANES;
-                    let places = [0, 1, 2, 3].map(|i| first.wrapping_add(i * step));
-                    let (a, b) = (S::load(places[0]), S::load(places[1]));
-                    let (c, d) = (S::load(places[2]), S::load(places[3]));
-                    let (ab, cd) = (S::add(a, b), S::add(c, d));
-                    S::store(places[0], S::add(ab, cd));
-                    S::store(places[2], S::sub(ab, cd));
-                    let (ab, cd) = (S::sub(a, b), S::sub(c, d));
-                    S::store(places[1], S::add(ab, cd));
-                    S::store(places[3], S::sub(ab, cd));
-                }
-            }
-            stride *= 4;
-        }
-        if stride < block {
-            for start in (0..vectors).step_by(2 * stride) {
-                for at in start..start + stride {
-                    let lower = row.as_mut_ptr().add(at * S::LANES);
-                    let upper = lower.add(stride * S::LANES);
-                    let (a, b) = (S::load(lower), S::load(upper));
-                    S::store(lower, S::add(a, b));
-                    S::store(upper, S::sub(a, b));
-                }
-            }
-        }
-    }
-}
-
-simd_dispatch! {
-    /// Rotates ([`rotate_rows`]) and quantises rows of `width` numbers; `scales` and `lows` get one number a row.
+    /// Rotates ([`super::rotate`]) and quantises rows of `width` numbers; `scales` and `lows` get one number a row.
     pub fn quantize_rows<T: Element>(x: &[T], width: usize, out: &mut [u8], scales: &mut [f32], lows: &mut [f32]) = quantize
 }
 
@@ -97,18 +31,18 @@ unsafe fn quantize<S: Simd, T: Element>(
             *to = from.to_f32();
         }
         // SAFETY: the dispatcher's promise.
-        (*scale, *low) = unsafe { quantize_row::<S>(&mut floats, codes) };
+        (*scale, *low) = unsafe {
+            rotate_row::<S>(&mut floats);
+            quantize_row::<S>(&floats, codes)
+        };
     }
 }
 
-/// Rotates a row in place and gives its codes, scale and smallest number.
+/// The codes of a row that has been rotated, its scale and smallest number.
 #[inline(always)]
-unsafe fn quantize_row<S: Simd>(row: &mut [f32], codes: &mut [u8]) -> (f32, f32) {
+unsafe fn quantize_row<S: Simd>(row: &[f32], codes: &mut [u8]) -> (f32, f32) {
     // SAFETY: the caller's promise.
-    let (least, most) = unsafe {
-        rotate_row::<S>(row);
-        range::<S>(row)
-    };
+    let (least, most) = unsafe { range::<S>(row) };
     let scale = (most - least) / 255.0;
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
     for (code, x) in codes.iter_mut().zip(row) {
@@ -223,7 +157,7 @@ unsafe fn dequantize_row_gelu<S: Simd>(
         for at in (0..whole).step_by(S::LANES) {
             let to = row.as_mut_ptr().add(at);
             let (sum, bias) = (sums.as_ptr().add(at), bias.as_ptr().add(at));
-            S::store(to, finish::<S>(to, sum, bias, scale, low));
+            S::store(to, gelu::<S>(dequantized::<S>(to, sum, bias, scale, low)));
         }
         if whole < width {
             let mut tail = [[0f32; LANES]; 3];
@@ -231,8 +165,8 @@ unsafe fn dequantize_row_gelu<S: Simd>(
             tail[1][..width - whole].copy_from_slice(&sums[whole..]);
             tail[2][..width - whole].copy_from_slice(&bias[whole..]);
             let (sum, bias) = (tail[1].as_ptr(), tail[2].as_ptr());
-            let v = finish::<S>(tail[0].as_ptr(), sum, bias, scale, low);
-            S::store(tail[0].as_mut_ptr(), v);
+            let v = dequantized::<S>(tail[0].as_ptr(), sum, bias, scale, low);
+            S::store(tail[0].as_mut_ptr(), gelu::<S>(v));
             row[whole..].copy_from_slice(&tail[0][..width - whole]);
         }
     }
@@ -246,7 +180,8 @@ pub struct CodesMut<'a> {
 }
 
 simd_dispatch! {
-    /// [`dequantize_rows_gelu`] and [`quantize_rows`], row by row while it is in the first cache.
+    /// [`dequantize_rows_gelu`] and [`quantize_rows`], row by row while it is in the first cache, with
+    /// [`coarse_gelu`].
     pub fn requantize_rows_gelu(x: &[f32], scales: &[f32], lows: &[f32], sums: &[f32], bias: &[f32], out: CodesMut<'_>) = requantize_gelu
 }
 
@@ -266,19 +201,51 @@ unsafe fn requantize_gelu<S: Simd>(
     let from = x.chunks_exact(width).zip(scales.iter().zip(lows));
     let to = (out.codes.chunks_exact_mut(width)).zip(out.scales.iter_mut().zip(out.lows));
     for ((row, (&scale, &low)), (codes, (new_scale, new_low))) in from.zip(to) {
-        floats.copy_from_slice(row);
-        // SAFETY: the dispatcher's promise.
+        // SAFETY: the dispatcher's promise; everything is `width` long.
         (*new_scale, *new_low) = unsafe {
-            dequantize_row_gelu::<S>(&mut floats, scale, low, sums, bias);
-            quantize_row::<S>(&mut floats, codes)
+            if width.is_multiple_of(S::LANES) {
+                let activated = Activated {
+                    row,
+                    sums,
+                    bias,
+                    scale,
+                    low,
+                };
+                rotate_from::<S, _>(floats.as_mut_ptr(), width, activated);
+            } else {
+                floats.copy_from_slice(row);
+                dequantize_row_gelu::<S>(&mut floats, scale, low, sums, bias);
+            }
+            quantize_row::<S>(&floats, codes)
         };
     }
 }
 
-/// One vector of [`dequantize_row_gelu`]. A function, not a closure: closures would not inherit the
+/// A row of products on its way through GELU, for [`rotate_from`].
+struct Activated<'a> {
+    row: &'a [f32],
+    sums: &'a [f32],
+    bias: &'a [f32],
+    scale: f32,
+    low: f32,
+}
+
+impl<S: Simd> Vectors<S> for Activated<'_> {
+    #[inline(always)]
+    unsafe fn vector(&self, at: usize) -> S::V {
+        unsafe {
+            let sum = self.sums.as_ptr().add(at);
+            let bias = self.bias.as_ptr().add(at);
+            let row = self.row.as_ptr().add(at);
+            coarse_gelu::<S>(dequantized::<S>(row, sum, bias, self.scale, self.low))
+        }
+    }
+}
+
+/// One vector of products as what they stand for. A function, not a closure: closures would not inherit the
 /// instruction set.
 #[inline(always)]
-unsafe fn finish<S: Simd>(
+unsafe fn dequantized<S: Simd>(
     x: *const f32,
     sum: *const f32,
     bias: *const f32,
@@ -287,59 +254,15 @@ unsafe fn finish<S: Simd>(
 ) -> S::V {
     unsafe {
         let shift = S::fma(S::splat(low), S::load(sum), S::load(bias));
-        gelu::<S>(S::fma(S::splat(scale), S::load(x), shift))
-    }
-}
-
-/// x * Phi(x), to 2e-7 |x|: the error function of Abramowitz & Stegun 7.1.26.
-#[inline(always)]
-unsafe fn gelu<S: Simd>(x: S::V) -> S::V {
-    unsafe {
-        let size = S::max(x, S::sub(S::splat(0.0), x));
-        let z = S::mul(size, S::splat(std::f32::consts::FRAC_1_SQRT_2));
-        let t = S::div(
-            S::splat(1.0),
-            S::fma(S::splat(0.327_591_1), z, S::splat(1.0)),
-        );
-        let mut p = S::splat(1.061_405_4);
-        for coefficient in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
-            p = S::fma(p, t, S::splat(coefficient));
-        }
-        let negative_square = S::mul(S::sub(S::splat(0.0), z), z);
-        // 1 - erf(z), the upper tail of both signs.
-        let tail = S::mul(S::mul(p, t), exp::<S>(negative_square));
-        let half = S::mul(S::splat(-0.5), size);
-        S::fma(half, tail, S::max(S::splat(0.0), x))
+        S::fma(S::splat(scale), S::load(x), shift)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::rotate::rotate_rows;
     use half::bf16;
-
-    #[test]
-    fn rotation_keeps_products_and_spreads_outliers() {
-        let width = 384;
-        let mut x = vec![0.01f32; width];
-        x[7] = 100.0;
-        let mut w: Vec<f32> = (0..width).map(|i| ((i * 37) % 19) as f32 - 9.0).collect();
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                .sum()
-        };
-        let before = dot(&x, &w);
-        rotate_rows(&mut x, width);
-        rotate_rows(&mut w, width);
-        assert!(
-            (dot(&x, &w) - before).abs() < 1e-2,
-            "{before} {}",
-            dot(&x, &w)
-        );
-        assert!(x.iter().all(|x| x.abs() < 30.0), "the outlier is spread");
-    }
 
     #[test]
     fn rows_come_back_within_half_a_step() {
@@ -391,7 +314,18 @@ mod tests {
                 lows: &mut found.2,
             };
             requantize_rows_gelu(&x, &scales, &lows, &sums, &bias, out);
-            assert_eq!(found, wanted);
+            // GELU is a little coarser in one go, so a code next to a boundary may fall to its other side.
+            let apart = found.0.iter().zip(&wanted.0).map(|(a, b)| a.abs_diff(*b));
+            assert!(apart.clone().all(|d| d <= 1));
+            assert!(apart.filter(|d| *d > 0).count() * 20 < x.len());
+            for (a, b) in found
+                .1
+                .iter()
+                .chain(&found.2)
+                .zip(wanted.1.iter().chain(&wanted.2))
+            {
+                assert!((a - b).abs() <= 1e-3 * b.abs().max(0.1), "{a} {b}");
+            }
             assert!(found.0.iter().any(|&code| code > 200));
         }
     }

@@ -4,8 +4,9 @@ use super::{Activation, with_element};
 use crate::error::Result;
 use crate::kernels::quantize::{
     CodesMut, dequantize_rows, dequantize_rows_gelu, dequantize_rows_to, quantize_rows,
-    requantize_rows_gelu, rotate_rows,
+    requantize_rows_gelu,
 };
+use crate::kernels::rotate::rotate_rows;
 use crate::torch::Frozen;
 use crate::torch::dispatcher::{Argument, call};
 use half::bf16;
