@@ -174,15 +174,20 @@ mod x86 {
         unsafe fn hadamard(a: __m512) -> __m512 {
             // At every step a number meets its partner: sum in the lower place, difference in the upper.
             unsafe {
-                let zero = _mm512_setzero_ps();
+                // Signs of the number itself.
+                let (one, zero) = (_mm512_set1_ps(1.0), _mm512_setzero_ps());
+                let odd = _mm512_mask_sub_ps(one, 0xaaaa, zero, one);
+                let pairs = _mm512_mask_sub_ps(one, 0xcccc, zero, one);
+                let quarters = _mm512_mask_sub_ps(one, 0xf0f0, zero, one);
+                let upper = _mm512_mask_sub_ps(one, 0xff00, zero, one);
                 let b = _mm512_permute_ps::<0xb1>(a);
-                let a = _mm512_add_ps(_mm512_mask_sub_ps(a, 0xaaaa, zero, a), b);
+                let a = _mm512_fmadd_ps(a, odd, b);
                 let b = _mm512_permute_ps::<0x4e>(a);
-                let a = _mm512_add_ps(_mm512_mask_sub_ps(a, 0xcccc, zero, a), b);
+                let a = _mm512_fmadd_ps(a, pairs, b);
                 let b = _mm512_shuffle_f32x4::<0xb1>(a, a);
-                let a = _mm512_add_ps(_mm512_mask_sub_ps(a, 0xf0f0, zero, a), b);
+                let a = _mm512_fmadd_ps(a, quarters, b);
                 let b = _mm512_shuffle_f32x4::<0x4e>(a, a);
-                _mm512_add_ps(_mm512_mask_sub_ps(a, 0xff00, zero, a), b)
+                _mm512_fmadd_ps(a, upper, b)
             }
         }
         #[inline(always)]
