@@ -36,6 +36,14 @@ impl Counts {
         prefetch(&self.small[at]);
     }
 
+    /// For reading in ascending order.
+    pub fn ascending(&self) -> Ascending<'_> {
+        Ascending {
+            counts: self,
+            next: 0,
+        }
+    }
+
     #[inline]
     pub fn get(&self, at: usize) -> u32 {
         match self.small[at] {
@@ -46,6 +54,39 @@ impl Counts {
             small => small.into(),
         }
     }
+}
+
+/// Counts, of which none is asked for that is before another one asked for.
+pub struct Ascending<'a> {
+    counts: &'a Counts,
+    /// Large counts that are passed.
+    next: usize,
+}
+
+impl Ascending<'_> {
+    /// As `Counts::get`, but what is large is near the last one that was.
+    #[inline]
+    pub fn get(&mut self, at: usize) -> u32 {
+        match self.counts.small[at] {
+            u8::MAX => {
+                let rest = &self.counts.large_at[self.next..];
+                self.next += gallop(rest, at as u32);
+                self.counts.large[self.next]
+            }
+            small => small.into(),
+        }
+    }
+}
+
+/// How many of ascending numbers are less than `bound`, looked for near the start first.
+fn gallop(numbers: &[u32], bound: u32) -> usize {
+    let mut high = 1;
+    while numbers.get(high - 1).is_some_and(|&number| number < bound) {
+        high *= 2;
+    }
+    let low = high / 2;
+    let near = &numbers[low..numbers.len().min(high)];
+    low + near.partition_point(|&number| number < bound)
 }
 
 /// Counts in the making.
@@ -113,5 +154,19 @@ mod tests {
             assert_eq!(packed.get(at), count, "{at}");
         }
         assert_eq!(packed.large_at[..], [1, 3, 5, 6, 7]);
+    }
+
+    #[test]
+    fn ascending_counts_are_those_at_any_place() {
+        let counts: Vec<u32> = (0..3_000).map(|i| i % 7 * (i % 11) * (i % 60)).collect();
+        let packed = Counts::join([Draft::from(counts.clone())].iter()).unwrap();
+        assert!(packed.large.len() > 500);
+        for step in [1, 2, 30, 700] {
+            let mut ascending = packed.ascending();
+            for at in (0..counts.len()).step_by(step) {
+                assert_eq!(ascending.get(at), counts[at]);
+                assert_eq!(ascending.get(at), counts[at]);
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::top_k::{Hits, TopK};
 use super::vocabulary;
 use super::weighting::Weighting;
 use crate::error::{Error, Result};
+use crate::pool::on_pool;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,8 +31,8 @@ pub struct Index<S: Symbol> {
     scanners: Spares<Scanner>,
 }
 
-/// Queries from which on it pays to know the common n-grams. They are neither built nor saved with
-/// the index, as they take about as long as a hundred queries.
+/// Queries from which on it pays to know the common n-grams, and the codes of all. They are neither
+/// built nor saved with the index, as they take about as long as a hundred queries.
 const LEAST_ANSWERED: u64 = if cfg!(test) { 4 } else { 16 };
 
 /// Documents from which on threads share a query.
@@ -197,9 +198,8 @@ impl<S: Symbol> Index<S> {
             Ok(symbols)
         };
         let answered = self.answered.fetch_add(count as u64, Ordering::Relaxed);
-        let pooled = count > 1 || self.divides_queries();
         if answered + count as u64 >= LEAST_ANSWERED {
-            self.find_common(pooled);
+            self.prepare()?;
         }
         if count == 1 {
             let together = self.divides_queries();
@@ -210,11 +210,13 @@ impl<S: Symbol> Index<S> {
             .collect()
     }
 
-    /// Finds the common n-grams of segments whose are not known yet. A query on its own may not be on
-    /// a thread of the pool.
-    pub fn find_common(&self, pooled: bool) {
+    /// Finds the common n-grams of segments whose are not known yet, and their codes.
+    pub fn prepare(&self) -> Result<()> {
         let segments = self.segments.iter();
         let new: Vec<_> = segments.filter(|s| s.common.get().is_none()).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
         let find = |segment: &Segment<S>| {
             let mut common = Common::of(&self.shape, &segment.trie, &segment.docs, segment.len());
             let frequencies =
@@ -224,11 +226,12 @@ impl<S: Symbol> Index<S> {
             common.weigh(&squares, self.model.weighting, &segment.penalties);
             // Two threads may find the same. None waits: it may have work that the other waits for.
             let _ = segment.common.set(common);
+            segment.find_codes(&self.shape);
         };
-        match pooled {
-            true => new.into_par_iter().for_each(find),
-            false => new.into_iter().for_each(find),
-        }
+        on_pool(|| {
+            new.into_par_iter().for_each(find);
+            Ok(())
+        })
     }
 
     /// Whether threads share the segments of a query: where they take much longer than waking them.

@@ -162,7 +162,8 @@ mod tests {
         let go = AtomicBool::new(false);
         let fit = || Index::fit(shape, weighting, vec![block()], Progress::new(&go)).unwrap();
         let (index, plain) = (fit(), fit());
-        index.find_common(false);
+        index.prepare().unwrap();
+        assert!(index.segments[0].codes().is_some() && plain.segments[0].codes().is_none());
         assert!(!index.segments[0].common.get().unwrap().repeated.is_empty());
         let bounds = Bounds {
             rounding: index.bounds.rounding * if wide { 1e6 } else { 1.0 },
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_the_same_to_the_bit() {
+    fn sums_are_the_same_to_the_bit_whoever_finds_ngrams() {
         let bm25 = Weighting::Bm25 {
             k1: 1.2,
             b: 0.7,

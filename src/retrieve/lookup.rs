@@ -1,17 +1,15 @@
 //! How many fitted documents have the n-grams of other texts.
 
+use super::codes::Codes;
 use super::counts::{Counts, Draft};
 use super::ngrams::{Shape, Symbol};
 use super::segment::Segment;
-use super::trie::run_after;
 use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Paths that are worth a task.
 const TASK: usize = 1024;
-/// Children that are passed by one by one before they are searched.
-const MAX_HOPS: usize = 32;
 
 /// For each n-gram of a `segment` that is not fitted, its frequency in those that are.
 pub fn of_added<S: Symbol>(
@@ -19,20 +17,30 @@ pub fn of_added<S: Symbol>(
     segment: &Segment<S>,
     fitted: &[Segment<S>],
 ) -> Result<Counts> {
+    let fitted = fitted.iter().filter_map(|segment| {
+        let df = segment.df.as_ref()?;
+        segment.find_codes(shape);
+        Some((segment, df, segment.codes()))
+    });
+    let fitted: Vec<(&Segment<S>, &Counts, Option<&Codes>)> = fitted.collect();
     let trie = &segment.trie;
     let paths = trie.len();
     let tasks = paths.div_ceil(TASK).max(1);
     let parts: Vec<Draft> = (0..tasks)
         .into_par_iter()
         .map(|task| {
-            let paths = paths * task / tasks..paths * (task + 1) / tasks;
-            let fresh = trie.fresh[paths.clone()].iter();
+            let added = Added {
+                shape,
+                segment,
+                paths: paths * task / tasks..paths * (task + 1) / tasks,
+            };
+            let fresh = trie.fresh[added.paths.clone()].iter();
             let ngrams = fresh.map(|&fresh| usize::from(fresh)).sum();
             let mut frequencies = vec![0; ngrams];
-            for segment_fitted in fitted {
-                if let Some(df) = &segment_fitted.df {
-                    let descent = Descent::new(shape, segment_fitted, df);
-                    descent.add_frequencies(segment, paths.clone(), &mut frequencies);
+            for &(segment, df, codes) in &fitted {
+                match codes {
+                    Some(codes) => added.merge(segment, codes, df, &mut frequencies),
+                    None => added.search(segment, df, &mut frequencies),
                 }
             }
             frequencies.into()
@@ -58,170 +66,220 @@ pub fn of_ngrams<S: Symbol>(
     let spelled = spelled.iter();
     let wanted: Vec<&[S]> = spelled.map(|(path, length)| &path[..*length]).collect();
     let mut frequencies = vec![0; wanted.len()];
-    let mut places = Vec::new();
-    for Segment {
-        trie, texts, df, ..
-    } in fitted
-    {
-        let Some(df) = df else { continue };
-        trie.places(shape, &texts.symbols, &wanted, &mut places);
-        for ((wanted, place), frequency) in wanted.iter().zip(&places).zip(&mut frequencies) {
-            trie.prefixes(shape, &texts.symbols, wanted, place, |length, paths| {
-                if length == wanted.len() {
-                    *frequency += df.get(trie.ngram(paths.start as usize, length));
-                }
-            });
-        }
+    for segment in fitted {
+        let Some(df) = &segment.df else { continue };
+        for_each_prefix(shape, segment, &wanted, |number, length, ngram| {
+            if length == wanted[number].len() {
+                frequencies[number] += df.get(ngram);
+            }
+        });
     }
     frequencies
 }
 
-/// Goes down a fitted trie along ascending paths of another one: what two of them share is looked
-/// up once, and each search begins where the last one on its level ended.
-struct Descent<'a, S: Symbol> {
+/// Calls `found(number, length, n-gram)` for the prefixes of the `wanted` paths that a segment has.
+fn for_each_prefix<S: Symbol>(
+    shape: &Shape,
+    segment: &Segment<S>,
+    wanted: &[&[S]],
+    mut found: impl FnMut(usize, usize, usize),
+) {
+    let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
+    let mut places = Vec::new();
+    trie.places(shape, symbols, wanted, &mut places);
+    for (number, (wanted, place)) in wanted.iter().zip(&places).enumerate() {
+        trie.prefixes(shape, symbols, wanted, place, |length, paths| {
+            found(number, length, trie.ngram(paths.start as usize, length));
+        });
+    }
+}
+
+/// Some paths of a segment that was added.
+struct Added<'a, S: Symbol> {
     shape: &'a Shape,
-    fitted: &'a Segment<S>,
-    df: &'a Counts,
-    /// For each length, the fitted paths that begin with so many symbols of the current path.
-    found: Vec<Range<usize>>,
-    /// For each length, where a search among the children of the level above begins.
-    next: Vec<usize>,
+    segment: &'a Segment<S>,
+    paths: Range<usize>,
 }
 
-impl<'a, S: Symbol> Descent<'a, S> {
-    fn new(shape: &'a Shape, fitted: &'a Segment<S>, df: &'a Counts) -> Self {
-        Self {
-            shape,
-            fitted,
-            df,
-            found: vec![0..0; shape.longest + 1],
-            next: vec![0; shape.longest + 2],
-        }
+impl<'a, S: Symbol> Added<'a, S> {
+    /// The paths, and of each the number of symbols shared with the one before.
+    fn paths(&self) -> impl Iterator<Item = (&'a [S], usize)> + Clone + '_ {
+        let (trie, symbols) = (&self.segment.trie, &self.segment.texts.symbols);
+        let paths = self.paths.clone();
+        paths.map(|path| (trie.text(symbols, path), trie.shared[path].into()))
     }
 
-    fn add_frequencies(
-        mut self,
-        segment: &Segment<S>,
-        paths: Range<usize>,
-        frequencies: &mut [u32],
-    ) {
-        let trie = &segment.trie;
-        let first = paths.start;
-        let mut ngrams = frequencies.iter_mut();
-        for path in paths {
-            let wanted = &trie.path(self.shape, &segment.texts.symbols, path)[..];
-            let shared = usize::from(trie.shared[path]);
-            if path == first {
-                // The levels that it shares with a path of another task.
-                (self.shape.shortest..=shared).for_each(|length| self.step(wanted, length));
-            }
-            for length in shared + 1..=wanted.len() {
-                self.step(wanted, length);
-                let found = &self.found[length];
-                let frequency = ngrams.next().expect("one for each n-gram of the paths");
-                if !found.is_empty() {
-                    let ngram = self.fitted.trie.ngram(found.start, length);
-                    *frequency += self.df.get(ngram);
-                }
-            }
-        }
-    }
-
-    /// Finds the paths that begin with `length` symbols of `wanted` among those of the level above.
-    fn step(&mut self, wanted: &[S], length: usize) {
-        let trie = &self.fitted.trie;
-        let symbols = &self.fitted.texts.symbols;
-        let found = if length == self.shape.shortest {
-            let key = self.shape.key(wanted);
-            let bucket = trie.bucket(key);
-            if length as u32 * self.shape.bits == trie.table_bits {
-                bucket
-            } else {
-                let number = trie.bucket_number(key);
-                let compare = |path| {
-                    let path = trie.path_in(self.shape, symbols, number, path);
-                    path[..length.min(path.len())].cmp(&wanted[..length])
-                };
-                let start = search(bucket.clone(), |path| compare(path).is_lt());
-                start..search(start..bucket.end, |path| compare(path).is_le())
-            }
-        } else {
-            self.child(length, wanted[length - 1])
+    /// For each path the number of shared symbols, and the place of its first n-gram that the one
+    /// before does not have.
+    fn firsts(&self) -> Vec<(usize, usize)> {
+        let mut ngrams = 0;
+        let first = |(path, shared): (&[S], usize)| {
+            let first = ngrams;
+            ngrams += path.len() - shared;
+            (shared, first)
         };
-        self.next[length] = found.end;
-        self.next[length + 1] = found.start;
-        self.found[length] = found;
+        self.paths().map(first).collect()
     }
 
-    /// The paths that go on with `symbol` among those of the level above `length`.
-    fn child(&self, length: usize, symbol: S) -> Range<usize> {
-        let trie = &self.fitted.trie;
-        let depth = length - 1;
-        // Zero, less than any symbol, where the path ends.
-        let symbols = &self.fitted.texts.symbols;
-        let code = |path: usize| trie.code(self.shape, symbols, path, depth);
-        let symbol = symbol.code().into();
-        let Range { mut start, end } = self.found[depth];
-        start = start.max(self.next[length]);
-        // From one child to the next: the first path of each shares only the level above.
-        let after = |start: usize| start + 1 + run_after(&trie.shared[start + 1..end], length);
-        for hop in 0.. {
-            if start >= end {
-                break;
+    /// Adds how many documents of a fitted segment have each n-gram. One search for each path.
+    fn search(&self, fitted: &Segment<S>, df: &Counts, frequencies: &mut [u32]) {
+        let wanted: Vec<&[S]> = self.paths().map(|(path, _)| path).collect();
+        let firsts = self.firsts();
+        for_each_prefix(self.shape, fitted, &wanted, |number, length, ngram| {
+            let (shared, first) = firsts[number];
+            if length > shared {
+                frequencies[first + length - shared - 1] += df.get(ngram);
             }
-            let found = code(start);
-            if found == symbol {
-                return start..after(start);
-            }
-            if found > symbol {
-                break;
-            }
-            start = match hop < MAX_HOPS {
-                true => after(start),
-                false => search(start..end, |path| code(path) < symbol),
-            };
-        }
-        start..start
+        });
     }
-}
 
-/// First place of a range where `before` is false, looked for near the start first.
-fn search(range: Range<usize>, before: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut step) = (range.start, 1);
-    let mut high = low;
-    while high < range.end && before(high) {
-        low = high + 1;
-        high += step;
-        step *= 2;
-    }
-    high = high.min(range.end);
-    while low < high {
-        let middle = low.midpoint(high);
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
+    /// The same along the codes of the fitted segment.
+    fn merge(&self, fitted: &Segment<S>, codes: &Codes, df: &Counts, frequencies: &mut [u32]) {
+        // The n-grams that are found, and where their frequencies go.
+        let mut known = Vec::with_capacity(frequencies.len());
+        let firsts = self.firsts();
+        codes.walk(
+            self.shape,
+            &fitted.trie,
+            self.paths(),
+            |number, length, ngram| {
+                let (shared, first) = firsts[number];
+                // What the first path shares with one of another task is no news.
+                if length > shared {
+                    df.prefetch(ngram);
+                    known.push((ngram, first + length - shared - 1));
+                }
+            },
+        );
+        let mut df = df.ascending();
+        for (ngram, place) in known {
+            frequencies[place] += df.get(ngram);
         }
     }
-    low
 }
 
 #[cfg(test)]
 mod tests {
-    use super::search;
+    use super::super::index::Index;
+    use super::super::progress::Progress;
+    use super::super::texts::Encoded;
+    use super::super::weighting::Weighting;
+    use super::*;
+    use std::collections::{HashMap, HashSet};
+    use std::sync::atomic::AtomicBool;
 
-    #[test]
-    fn finds_the_first_place() {
-        for start in 0..5 {
-            for end in start..40 {
-                for first in start..=end {
-                    let found = search(start..end, |place| {
-                        assert!((start..end).contains(&place));
-                        place < first
-                    });
-                    assert_eq!(found, first);
+    fn encoded<S: Symbol>(texts: &[Vec<S>]) -> Encoded<S> {
+        let ends = texts.iter().scan(0, |end, text| {
+            *end += text.len();
+            Some(*end)
+        });
+        Encoded {
+            symbols: texts.concat(),
+            ends: ends.collect(),
+        }
+    }
+
+    fn ngrams<'a, S: Symbol + std::hash::Hash>(
+        shape: &Shape,
+        text: &'a [S],
+    ) -> impl Iterator<Item = &'a [S]> {
+        (shape.shortest..=shape.longest).flat_map(|n| text.windows(n))
+    }
+
+    /// Compares the ways of looking up with counting. Says whether there were codes.
+    fn compare<S: Symbol + std::hash::Hash>(shape: Shape, most: u32, seed: u32) -> bool {
+        let mut state = seed;
+        let mut next = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % bound
+        };
+        // Low symbols are frequent, so that texts share long n-grams. Some texts are empty.
+        let mut texts = |count: u32, most: u32| -> Vec<Vec<S>> {
+            let mut text = |_| {
+                let length = next(40) * next(4);
+                let mut symbol = |_| {
+                    let bound = 1 + next(most);
+                    S::from_code(1 + next(bound))
+                };
+                (0..length).map(&mut symbol).collect()
+            };
+            (0..count).map(&mut text).collect()
+        };
+        // The largest symbol is one that fitted texts do not have.
+        let (fitted, added) = (texts(300, most - 1), texts(60, most));
+        let go = AtomicBool::new(false);
+        let progress = Progress::new(&go);
+        let blocks = vec![encoded(&fitted)];
+        let mut index = Index::fit(shape, Weighting::TfIdf, blocks, progress).unwrap();
+        index.add(vec![encoded(&added)], progress).unwrap();
+        let mut counted: HashMap<&[S], u32> = HashMap::new();
+        for text in &fitted {
+            let distinct: HashSet<&[S]> = ngrams(&shape, text).collect();
+            distinct
+                .into_iter()
+                .for_each(|ngram| *counted.entry(ngram).or_default() += 1);
+        }
+        let distinct: HashSet<&[S]> = added.iter().flat_map(|t| ngrams(&shape, t)).collect();
+        let mut distinct: Vec<&[S]> = distinct.into_iter().collect();
+        distinct.sort_unstable();
+        let expected = distinct
+            .iter()
+            .map(|n| counted.get(n).copied().unwrap_or(0));
+        let expected: Vec<u32> = expected.collect();
+        assert!(expected.contains(&0) && expected.iter().any(|&df| df > 1));
+
+        let [fitted, added] = &index.segments[..] else {
+            panic!("two segments");
+        };
+        let df = fitted.df.as_ref().unwrap();
+        let paths = added.trie.len();
+        for parts in [1, 2, 7] {
+            let (mut searched, mut merged) = (Vec::new(), Vec::new());
+            for part in 0..parts {
+                let added = Added {
+                    shape: &shape,
+                    segment: added,
+                    paths: paths * part / parts..paths * (part + 1) / parts,
+                };
+                let fresh = added.paths().map(|(path, shared)| path.len() - shared);
+                let zeros = vec![0; fresh.sum()];
+                let mut frequencies = zeros.clone();
+                added.search(fitted, df, &mut frequencies);
+                searched.extend(frequencies);
+                if let Some(codes) = fitted.codes() {
+                    let mut frequencies = zeros;
+                    added.merge(fitted, codes, df, &mut frequencies);
+                    merged.extend(frequencies);
                 }
             }
+            assert_eq!(searched, expected);
+            if fitted.codes().is_some() {
+                assert_eq!(merged, expected);
+            }
+        }
+        let ngrams: Vec<u32> = (0..expected.len() as u32).collect();
+        let of_ngrams = of_ngrams(&shape, added, &ngrams, &index.segments);
+        assert_eq!(of_ngrams, expected);
+        fitted.codes().is_some()
+    }
+
+    #[test]
+    fn all_ways_find_what_counting_finds() {
+        let shape = |bits, shortest, longest| Shape {
+            bits,
+            shortest,
+            longest,
+        };
+        for seed in 0..20 {
+            assert!(compare::<u8>(shape(2, 1, 1), 3, seed));
+            assert!(compare::<u8>(shape(3, 2, 7), 7, seed));
+            assert!(compare::<u8>(shape(2, 3, 20), 3, seed));
+            assert!(compare::<u8>(shape(5, 2, 10), 31, seed));
+            assert!(compare::<u32>(shape(6, 2, 6), 63, seed));
+            // Too many codes; buckets of several of the shortest n-grams.
+            assert!(!compare::<u8>(shape(6, 2, 7), 63, seed));
+            assert!(!compare::<u8>(shape(4, 5, 9), 15, seed));
+            assert!(!compare::<u32>(shape(17, 1, 3), 100_000, seed));
         }
     }
 }

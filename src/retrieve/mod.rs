@@ -21,6 +21,7 @@
 //! build       texts -> sorted paths, in parallel (scatter, records, radix, paths)
 //! trie        sorted paths and what they begin with (spelling, table, packed)
 //! repeats     n-grams that a document has more than once, for BM25
+//! lookup, codes  the df of n-grams of added texts
 //! weighting   idf, tf-idf, BM25: the formulas
 //! analyzer    text -> symbols (characters or words)
 //! ```
@@ -31,6 +32,7 @@ mod archive;
 mod buffer;
 mod build;
 mod checksum;
+mod codes;
 mod common;
 mod counts;
 mod engine;

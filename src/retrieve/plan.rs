@@ -310,23 +310,45 @@ fn look_up<S: Symbol>(
     df: &mut [u32],
 ) {
     let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
-    trie.places(shape, symbols, paths, places);
-    for ((path, &(shared, first)), place) in paths.iter().zip(fresh).zip(places.iter()) {
-        trie.prefixes(shape, symbols, path, place, |length, paths| {
-            if length > shared {
-                trie.prefetch(paths.start, paths.end);
-                let found = &mut found[first + length - shared - 1];
-                (found.first, found.end) = (paths.start, paths.end);
-            }
-        });
-    }
-    // In loops of their own, so that no n-gram waits for another's memory.
-    for (found, ngram) in found.iter_mut().zip(ngrams) {
-        if found.first < found.end {
-            let number = trie.ngram(found.first as usize, ngram.length.into());
-            found.ngram = number as u32;
+    if let Some(codes) = segment.codes() {
+        let wanted = paths.iter().zip(fresh);
+        let wanted = wanted.map(|(&path, &(shared, _))| (path, shared));
+        codes.walk(shape, trie, wanted, |number, length, ngram| {
+            let (shared, first) = fresh[number];
+            let end = codes.end(ngram, length);
+            codes.prefetch_path(ngram);
+            codes.prefetch_path(end);
             if let Some(df) = &segment.df {
-                df.prefetch(number);
+                df.prefetch(ngram);
+            }
+            let found = &mut found[first + length - shared - 1];
+            (found.ngram, found.end) = (ngram as u32, end as u32);
+        });
+        // In loops of their own, so that no n-gram waits for another's memory.
+        for found in found.iter_mut().filter(|found| found.end > 0) {
+            found.first = codes.path(found.ngram as usize);
+            found.end = codes.path(found.end as usize);
+            trie.prefetch_postings(found.first, found.end);
+        }
+    } else {
+        trie.places(shape, symbols, paths, places);
+        for ((path, &(shared, first)), place) in paths.iter().zip(fresh).zip(places.iter()) {
+            trie.prefixes(shape, symbols, path, place, |length, paths| {
+                if length > shared {
+                    trie.prefetch_postings(paths.start, paths.end);
+                    trie.prefetch_ngram(paths.start as usize);
+                    let found = &mut found[first + length - shared - 1];
+                    (found.first, found.end) = (paths.start, paths.end);
+                }
+            });
+        }
+        for (found, ngram) in found.iter_mut().zip(ngrams) {
+            if found.first < found.end {
+                let number = trie.ngram(found.first as usize, ngram.length.into());
+                found.ngram = number as u32;
+                if let Some(df) = &segment.df {
+                    df.prefetch(number);
+                }
             }
         }
     }

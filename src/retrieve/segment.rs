@@ -2,6 +2,7 @@
 
 use super::buffer::Buffer;
 use super::build;
+use super::codes::Codes;
 use super::common::Common;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
@@ -65,6 +66,8 @@ pub struct Segment<S: Symbol> {
     pub repeats: Repeats,
     /// The n-grams that most documents have, once there are enough queries to find them for.
     pub common: OnceLock<Common>,
+    /// Its n-grams, once many are looked up; none if they do not fit in bytes.
+    pub codes: OnceLock<Option<Codes>>,
     /// For fitted segments: how many documents have each n-gram.
     pub df: Option<Counts>,
     /// Turns a query's sum over a document into a cosine: the weight of a frequency of one, by the
@@ -90,6 +93,7 @@ impl<S: Symbol> Segment<S> {
         let segment = Self {
             trie: built.trie,
             common: OnceLock::new(),
+            codes: OnceLock::new(),
             docs: built.docs,
             repeats: Repeats::default(),
             df: Some(built.df),
@@ -104,6 +108,20 @@ impl<S: Symbol> Segment<S> {
     /// Number of documents, removed ones included.
     pub fn len(&self) -> usize {
         self.factors.len()
+    }
+
+    /// Finds the codes of its n-grams, unless they are known.
+    pub fn find_codes(&self, shape: &Shape) {
+        if self.codes.get().is_none() {
+            let codes = Codes::of(shape, &self.trie, &self.texts.symbols);
+            // Another thread may have found the same.
+            let _ = self.codes.set(codes);
+        }
+    }
+
+    /// The codes of its n-grams, if they are known and fit in bytes.
+    pub fn codes(&self) -> Option<&Codes> {
+        self.codes.get()?.as_ref()
     }
 
     /// Weights the documents, given how many fitted documents have each n-gram of the segment:

@@ -104,6 +104,7 @@ impl<S: Symbol> Index<S> {
                 docs: archive.get(&name("docs"))?,
                 repeats: Repeats::restore(&name("repeats"), archive, &shape)?,
                 common: OnceLock::new(),
+                codes: OnceLock::new(),
                 df,
                 // The one array that changes.
                 factors: archive.get(&name("factors"))?.to_vec(),

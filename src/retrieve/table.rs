@@ -2,6 +2,7 @@
 
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
+use crate::cpu::prefetch;
 use crate::error::Result;
 use std::ops::Range;
 
@@ -47,6 +48,12 @@ impl Table {
         let rank = self.rank(bucket);
         let next = rank + (word & 1) as usize;
         self.firsts[rank] as usize..self.firsts[next] as usize
+    }
+
+    /// Fetches what `bucket` will read first.
+    pub fn prefetch(&self, bucket: usize) {
+        prefetch(&self.occupied[bucket / WORD]);
+        prefetch(&self.ranks[bucket / WORD]);
     }
 
     /// Occupied buckets before this one.

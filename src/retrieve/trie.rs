@@ -78,6 +78,15 @@ impl Trie {
         }
     }
 
+    /// Symbols of a path of a segment that needs its texts, as all that are added do.
+    pub fn text<'a, S: Symbol>(&self, symbols: &'a [S], path: usize) -> &'a [S] {
+        let Spelling::Places(places) = &self.spelling else {
+            unreachable!("paths are spelled by texts");
+        };
+        let at = places.get(path) as usize;
+        &symbols[at..at + self.length(path)]
+    }
+
     /// The code of a path's symbol beyond those that its bucket tells: zero where the path ends.
     pub fn code<S: Symbol>(&self, shape: &Shape, symbols: &[S], path: usize, depth: usize) -> u64 {
         match &self.spelling {
@@ -125,13 +134,21 @@ impl Trie {
         self.starts.get(paths.start as usize) as usize..self.starts.get(paths.end as usize) as usize
     }
 
-    /// Fetches what `ngram` and `postings` will read for a range of paths.
-    pub fn prefetch(&self, first_path: u32, end_path: u32) {
-        let first = first_path as usize;
-        self.starts.prefetch(first);
+    /// Fetches what `postings` will read for a range of paths.
+    pub fn prefetch_postings(&self, first_path: u32, end_path: u32) {
+        self.starts.prefetch(first_path as usize);
         self.starts.prefetch(end_path as usize);
-        prefetch(&self.marks[first / MARK_EVERY]);
-        prefetch(&self.fresh[first / MARK_EVERY * MARK_EVERY]);
+    }
+
+    /// Fetches what `first_ngram` will read.
+    pub fn prefetch_ngram(&self, path: usize) {
+        prefetch(&self.marks[path / MARK_EVERY]);
+        prefetch(&self.fresh[path / MARK_EVERY * MARK_EVERY]);
+    }
+
+    /// Fetches what `bucket` will read.
+    pub fn prefetch_bucket(&self, key: u64) {
+        self.table.prefetch(self.bucket_number(key));
     }
 
     /// Paths in the bucket of a key.
