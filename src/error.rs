@@ -1,5 +1,6 @@
 //! The one error type of the engine. `python` maps each variant to a Python exception.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What went wrong, where, and what to do about it: every message says all three.
@@ -32,6 +33,9 @@ pub enum Error {
     /// No memory left, on the host or the device.
     #[error("{0}")]
     Memory(String),
+    /// The operating system starts no thread.
+    #[error("cannot start a thread: {0}; see the limits on processes and memory (ulimit -a)")]
+    Thread(String),
     /// libtorch failed.
     #[error("{0}")]
     Torch(String),
@@ -43,15 +47,16 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An I/O error that names its file; a missing file becomes [`Error::NotFound`].
+    /// An I/O error that names its file; a missing file becomes [`Error::NotFound`], and want of
+    /// memory, which maps of files need too, [`Error::Memory`].
     pub fn io(path: &Path, source: std::io::Error) -> Self {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            Error::NotFound(format!("{}: no such file", path.display()))
-        } else {
-            Error::Io {
+        match source.kind() {
+            ErrorKind::NotFound => Error::NotFound(format!("{}: no such file", path.display())),
+            ErrorKind::OutOfMemory => Error::Memory(format!("{}: {source}", path.display())),
+            _ => Error::Io {
                 path: path.to_path_buf(),
                 source,
-            }
+            },
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn pool() -> Result<Arc<ThreadPool>> {
         .num_threads(threads())
         .thread_name(|index| format!("cherche-{index}"))
         .build()
-        .map_err(|error| Error::Config(format!("cannot start worker threads: {error}")))?;
+        .map_err(|error| Error::Thread(error.to_string()))?;
     let pool = Arc::new(pool);
     *slot = Some((pid, Arc::clone(&pool)));
     Ok(pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -205,3 +206,34 @@ def test_long_text_is_truncated_not_refused(model):
 
 def test_every_awkward_text_scores(model):
     assert np.isfinite(model.predict(texts.nasty_pairs())).all()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "cherche_rs.CrossEncoder()",
+        "retrieve.TfIdf(key='id', on='text', documents=documents)",
+    ],
+)
+def test_no_memory_left(call):
+    """A process that may grow by 2 MB only: a MemoryError, and the process goes on."""
+    program = f"""
+        import resource
+        import cherche_rs
+        from cherche_rs import retrieve
+
+        documents = [{{"id": i, "text": f"number {{i}} of many texts"}} for i in range(100_000)]
+        retrieve.TfIdf(key="id", on="text", documents=documents[:1_000])  # threads are there
+        pages = int(open("/proc/self/statm").read().split()[0])
+        limit = pages * resource.getpagesize() + (2 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        try:
+            {call}
+        except MemoryError as error:
+            print("MemoryError:", error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"MemoryError: .*(no memory|allocate memory)", done.stdout), done.stdout

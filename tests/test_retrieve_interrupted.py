@@ -81,7 +81,7 @@ def test_ctrl_c_stops_a_build(name):
         say(retrieve.{name}("id", "text", many[:9])(many[3]["text"])[0]["id"])
         """
     )
-    assert seconds < 1
+    assert seconds < 5  # of a machine that may have other work
     assert rest == "True\n3\n"
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_the_retriever_as_it_was():
         """,
         delay=0.3,
     )
-    assert seconds < 1
+    assert seconds < 5  # of a machine that may have other work
     assert rest == "True 500 500\n502 True\n"
 
 

@@ -25,7 +25,7 @@ impl From<Error> for PyErr {
             Error::NotFound(_) => PyFileNotFoundError::new_err(message),
             Error::Io { .. } => PyOSError::new_err(message),
             Error::Memory(_) => PyMemoryError::new_err(message),
-            Error::Torch(_) => PyRuntimeError::new_err(message),
+            Error::Thread(_) | Error::Torch(_) => PyRuntimeError::new_err(message),
             Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         }
     }
@@ -54,73 +54,61 @@ pub fn enter_watched<T: Send>(
     work: impl FnOnce(&AtomicBool) -> Result<T> + Send,
     mut tick: impl FnMut(Python<'_>) -> PyResult<()>,
 ) -> PyResult<T> {
-    let cancel = AtomicBool::new(false);
-    let (done, mut finished) = channel();
-    std::thread::scope(|scope| {
-        let cancel = &cancel;
-        scope.spawn(move || {
-            let outcome = guarded(|| work(cancel));
-            let _ = done.send(outcome);
-        });
-        let mut pending = None;
-        loop {
-            // An exclusive borrow: a Receiver may move between threads but not be shared.
-            let receiver = &mut finished;
-            let state = py.detach(move || receiver.recv_timeout(SIGNAL_POLL));
-            match state {
-                Ok(outcome) => return pending.map_or_else(|| Ok(outcome?), Err),
-                Err(RecvTimeoutError::Timeout) => {
-                    if pending.is_none()
-                        && let Err(raised) = py.check_signals().and_then(|()| tick(py))
-                    {
-                        cancel.store(true, Ordering::Relaxed);
-                        pending = Some(raised);
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the worker thread vanished"));
-                }
-            }
-        }
-    })
-}
-
-enum Message<T> {
-    Part(T),
-    End(Result<()>),
+    type Never = std::convert::Infallible;
+    let work = |cancel: &_, _: &mut dyn FnMut(Never)| work(cancel);
+    watch(py, work, |py, _| tick(py))
 }
 
 /// As [`enter_interruptible`], for work that hands over its result part by part: `take` gets each of
 /// them, with the GIL held, while the work goes on.
-pub fn enter_streaming<T: Send>(
+pub fn enter_streaming<P: Send>(
     py: Python<'_>,
-    work: impl FnOnce(&AtomicBool, &mut dyn FnMut(T)) -> Result<()> + Send,
-    mut take: impl FnMut(T) -> PyResult<()>,
+    work: impl FnOnce(&AtomicBool, &mut dyn FnMut(P)) -> Result<()> + Send,
+    mut take: impl FnMut(P) -> PyResult<()>,
 ) -> PyResult<()> {
+    watch(py, work, |_, part| part.map_or(Ok(()), &mut take))
+}
+
+/// What the helper thread sends.
+enum Message<P, T> {
+    Part(P),
+    End(Result<T>),
+}
+
+/// Runs `work` on a helper thread; `event` gets the parts it hands over and, about every
+/// [`SIGNAL_POLL`] without one, nothing. After an error of `event`, or a signal, it is not called again.
+fn watch<P: Send, T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool, &mut dyn FnMut(P)) -> Result<T> + Send,
+    mut event: impl FnMut(Python<'_>, Option<P>) -> PyResult<()>,
+) -> PyResult<T> {
     let cancel = AtomicBool::new(false);
     let (sender, mut messages) = channel();
     std::thread::scope(|scope| {
         let cancel = &cancel;
-        scope.spawn(move || {
+        let run = move || {
             // The other end is there until it has seen the end.
             let mut hand_over = |part| drop(sender.send(Message::Part(part)));
             let outcome = guarded(|| work(cancel, &mut hand_over));
             let _ = sender.send(Message::End(outcome));
-        });
+        };
+        std::thread::Builder::new()
+            .spawn_scoped(scope, run)
+            .map_err(|error| Error::Thread(error.to_string()))?;
         let mut pending = None;
         loop {
+            // An exclusive borrow: a Receiver may move between threads but not be shared.
             let receiver = &mut messages;
-            let message = py.detach(move || receiver.recv_timeout(SIGNAL_POLL));
-            let done = match message {
+            let part = match py.detach(move || receiver.recv_timeout(SIGNAL_POLL)) {
                 Ok(Message::End(outcome)) => return pending.map_or_else(|| Ok(outcome?), Err),
-                Ok(Message::Part(part)) if pending.is_none() => take(part),
-                Ok(Message::Part(_)) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(Message::Part(part)) => Some(part),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(PyRuntimeError::new_err("the worker thread vanished"));
                 }
             };
             if pending.is_none()
-                && let Err(raised) = done.and_then(|()| py.check_signals())
+                && let Err(raised) = py.check_signals().and_then(|()| event(py, part))
             {
                 cancel.store(true, Ordering::Relaxed);
                 pending = Some(raised);
