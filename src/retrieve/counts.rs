@@ -128,12 +128,14 @@ impl Draft {
 
 impl From<Vec<u32>> for Draft {
     fn from(counts: Vec<u32>) -> Self {
-        let mut draft = Self::default();
-        for count in counts {
-            let at = draft.push();
-            draft.set(at, count);
+        let small = |&count: &u32| count.min(u8::MAX.into()) as u8;
+        let large = (0..)
+            .zip(&counts)
+            .filter(|&(_, &count)| count >= u8::MAX.into());
+        Self {
+            large: large.map(|(at, &count)| (at, count)).collect(),
+            small: counts.iter().map(small).collect(),
         }
-        draft
     }
 }
 

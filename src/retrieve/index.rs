@@ -38,6 +38,9 @@ const LEAST_ANSWERED: u64 = if cfg!(test) { 4 } else { 16 };
 /// Documents from which on threads share a query.
 const LEAST_DIVIDED: usize = if cfg!(test) { 8 } else { 100_000 };
 
+/// Added segments are merged once the largest is at most one part in so many.
+const MERGED: usize = 3;
+
 /// Scale factors, by segment, that leave documents out.
 pub type Filter = Vec<Vec<f32>>;
 
@@ -136,21 +139,26 @@ impl<S: Symbol> Index<S> {
         Ok(())
     }
 
-    /// Merges added segments while the last is not much smaller than the one before: each
-    /// document is then sorted again only about log2(documents) times. Segments that there is no
-    /// memory to merge stay as they are.
+    /// Merges the last added segments if none of them has more than a third of their documents: each
+    /// document is then sorted again about log3(documents) times, and all at once. Segments
+    /// that there is no memory to merge stay as they are.
     fn merge(&mut self) {
-        while let [.., a, b] = &self.segments[..] {
-            let both_added = a.df.is_none() && b.df.is_none();
-            let fits = a.len() + b.len() <= build::MAX_DOCS
-                && a.texts.symbols.len() + b.texts.symbols.len() <= MAX_SYMBOLS;
-            if !both_added || !fits || a.len() > 2 * b.len() {
-                break;
-            }
-            let Ok(merged) = Segment::merge(&self.shape, self.model.weighting, a, b) else {
-                break;
-            };
-            self.segments.truncate(self.segments.len() - 2);
+        let added = self
+            .segments
+            .partition_point(|segment| segment.df.is_some());
+        let merges = |first: &usize| {
+            let segments = &self.segments[*first..];
+            let all: usize = segments.iter().map(Segment::len).sum();
+            let largest = segments.iter().map(Segment::len).max().unwrap_or(0);
+            let symbols: usize = segments.iter().map(|s| s.texts.symbols.len()).sum();
+            all <= build::MAX_DOCS && symbols <= MAX_SYMBOLS && MERGED * largest <= all
+        };
+        let first = (added..self.segments.len()).find(merges);
+        if let Some(first) = first
+            && let Ok(merged) =
+                Segment::merge(&self.shape, self.model.weighting, &self.segments[first..])
+        {
+            self.segments.truncate(first);
             self.segments.push(merged);
         }
     }

@@ -29,14 +29,9 @@ pub fn of_added<S: Symbol>(
     let parts: Vec<Draft> = (0..tasks)
         .into_par_iter()
         .map(|task| {
-            let added = Added {
-                shape,
-                segment,
-                paths: paths * task / tasks..paths * (task + 1) / tasks,
-            };
-            let fresh = trie.fresh[added.paths.clone()].iter();
-            let ngrams = fresh.map(|&fresh| usize::from(fresh)).sum();
-            let mut frequencies = vec![0; ngrams];
+            let paths = paths * task / tasks..paths * (task + 1) / tasks;
+            let added = Added::new(shape, segment, paths);
+            let mut frequencies = vec![0; added.ngrams];
             for &(segment, df, codes) in &fitted {
                 match codes {
                     Some(codes) => added.merge(segment, codes, df, &mut frequencies),
@@ -97,38 +92,46 @@ fn for_each_prefix<S: Symbol>(
 /// Some paths of a segment that was added.
 struct Added<'a, S: Symbol> {
     shape: &'a Shape,
-    segment: &'a Segment<S>,
-    paths: Range<usize>,
+    /// Each with the number of symbols that it shares with the one before.
+    paths: Vec<(&'a [S], usize)>,
+    /// Of each path, the place of the first n-gram that the one before does not have.
+    firsts: Vec<usize>,
+    /// Number of n-grams.
+    ngrams: usize,
 }
 
 impl<'a, S: Symbol> Added<'a, S> {
-    /// The paths, and of each the number of symbols shared with the one before.
-    fn paths(&self) -> impl Iterator<Item = (&'a [S], usize)> + Clone + '_ {
-        let (trie, symbols) = (&self.segment.trie, &self.segment.texts.symbols);
-        let paths = self.paths.clone();
-        paths.map(|path| (trie.text(symbols, path), trie.shared[path].into()))
-    }
-
-    /// For each path the number of shared symbols, and the place of its first n-gram that the one
-    /// before does not have.
-    fn firsts(&self) -> Vec<(usize, usize)> {
+    fn new(shape: &'a Shape, segment: &'a Segment<S>, paths: Range<usize>) -> Self {
+        let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
+        let paths = paths.map(|path| (trie.text(symbols, path), trie.shared[path].into()));
+        let paths: Vec<(&[S], usize)> = paths.collect();
         let mut ngrams = 0;
-        let first = |(path, shared): (&[S], usize)| {
+        let firsts = paths.iter().map(|&(path, shared)| {
             let first = ngrams;
             ngrams += path.len() - shared;
-            (shared, first)
-        };
-        self.paths().map(first).collect()
+            first
+        });
+        Self {
+            firsts: firsts.collect(),
+            shape,
+            paths,
+            ngrams,
+        }
+    }
+
+    /// Where the n-gram of a path belongs that is its prefix of this length; nowhere if the path
+    /// before has it.
+    fn place(&self, path: usize, length: usize) -> Option<usize> {
+        let (_, shared) = self.paths[path];
+        Some(self.firsts[path] + length.checked_sub(shared + 1)?)
     }
 
     /// Adds how many documents of a fitted segment have each n-gram. One search for each path.
     fn search(&self, fitted: &Segment<S>, df: &Counts, frequencies: &mut [u32]) {
-        let wanted: Vec<&[S]> = self.paths().map(|(path, _)| path).collect();
-        let firsts = self.firsts();
-        for_each_prefix(self.shape, fitted, &wanted, |number, length, ngram| {
-            let (shared, first) = firsts[number];
-            if length > shared {
-                frequencies[first + length - shared - 1] += df.get(ngram);
+        let wanted: Vec<&[S]> = self.paths.iter().map(|&(path, _)| path).collect();
+        for_each_prefix(self.shape, fitted, &wanted, |path, length, ngram| {
+            if let Some(place) = self.place(path, length) {
+                frequencies[place] += df.get(ngram);
             }
         });
     }
@@ -137,23 +140,17 @@ impl<'a, S: Symbol> Added<'a, S> {
     fn merge(&self, fitted: &Segment<S>, codes: &Codes, df: &Counts, frequencies: &mut [u32]) {
         // The n-grams that are found, and where their frequencies go.
         let mut known = Vec::with_capacity(frequencies.len());
-        let firsts = self.firsts();
-        codes.walk(
-            self.shape,
-            &fitted.trie,
-            self.paths(),
-            |number, length, ngram| {
-                let (shared, first) = firsts[number];
-                // What the first path shares with one of another task is no news.
-                if length > shared {
-                    df.prefetch(ngram);
-                    known.push((ngram, first + length - shared - 1));
-                }
-            },
-        );
+        let paths = self.paths.iter().copied();
+        codes.walk(self.shape, &fitted.trie, paths, |path, length, ngram| {
+            // What the first path shares with one of another task is no news.
+            if let Some(place) = self.place(path, length) {
+                df.prefetch(ngram);
+                known.push((ngram as u32, place as u32));
+            }
+        });
         let mut df = df.ascending();
         for (ngram, place) in known {
-            frequencies[place] += df.get(ngram);
+            frequencies[place as usize] += df.get(ngram as usize);
         }
     }
 }
@@ -236,13 +233,9 @@ mod tests {
         for parts in [1, 2, 7] {
             let (mut searched, mut merged) = (Vec::new(), Vec::new());
             for part in 0..parts {
-                let added = Added {
-                    shape: &shape,
-                    segment: added,
-                    paths: paths * part / parts..paths * (part + 1) / parts,
-                };
-                let fresh = added.paths().map(|(path, shared)| path.len() - shared);
-                let zeros = vec![0; fresh.sum()];
+                let paths = paths * part / parts..paths * (part + 1) / parts;
+                let added = Added::new(&shape, added, paths);
+                let zeros = vec![0; added.ngrams];
                 let mut frequencies = zeros.clone();
                 added.search(fitted, df, &mut frequencies);
                 searched.extend(frequencies);

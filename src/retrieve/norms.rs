@@ -171,6 +171,7 @@ impl Sums {
         let mut idf_squares = Vec::with_capacity(repeats.len());
         let mut repeats = repeats.iter().peekable();
         let mut ngram = trie.first_ngram(paths.start);
+        let mut frequencies = frequencies.ascending();
         for path in paths {
             let shared = usize::from(trie.shared[path]);
             let length = trie.length(path);

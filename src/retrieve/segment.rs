@@ -163,12 +163,13 @@ impl<S: Symbol> Segment<S> {
         }
     }
 
-    /// One segment in place of two neighbours; texts of removed documents are dropped, their
+    /// One segment in place of several neighbours; texts of removed documents are dropped, their
     /// numbers stay.
-    pub fn merge(shape: &Shape, weighting: Weighting, a: &Self, b: &Self) -> Result<Self> {
-        let mut symbols = Vec::with_capacity(a.texts.symbols.len() + b.texts.symbols.len());
+    pub fn merge(shape: &Shape, weighting: Weighting, segments: &[Self]) -> Result<Self> {
+        let size = segments.iter().map(|s| s.texts.symbols.len()).sum();
+        let mut symbols = Vec::with_capacity(size);
         let mut offsets = vec![0];
-        for segment in [a, b] {
+        for segment in segments {
             for doc in 0..segment.len() {
                 if segment.factors[doc] > 0.0 {
                     symbols.extend_from_slice(segment.texts.get(doc));
@@ -182,12 +183,15 @@ impl<S: Symbol> Segment<S> {
         };
         let table_bits = build::table_bits(shape, build::positions(shape, &texts));
         let go = AtomicBool::new(false);
+        let first = segments[0].first;
         let (mut merged, repeats) =
-            Self::build(shape, texts, table_bits, true, a.first, Progress::new(&go))?;
+            Self::build(shape, texts, table_bits, true, first, Progress::new(&go))?;
         merged.df = None;
-        merged.factors = [&a.factors[..], &b.factors].concat();
+        let factors: Vec<&[f32]> = segments.iter().map(|s| &s.factors[..]).collect();
+        merged.factors = factors.concat();
         if weighting != Weighting::TfIdf {
-            merged.penalties = [&a.penalties[..], &b.penalties].concat().into();
+            let penalties: Vec<&[f32]> = segments.iter().map(|s| &s.penalties[..]).collect();
+            merged.penalties = penalties.concat().into();
             merged.repeats = Repeats::new(shape, &repeats, merged.docs.len());
         }
         Ok(merged)

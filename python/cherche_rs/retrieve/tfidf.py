@@ -170,10 +170,11 @@ class TfIdf(Retriever):
             with self._changing:
                 known = self._known_keys()
                 keys = _keys(batch, self.key)
-                new = [key not in known for key in keys]
-                if any(new):
-                    texts = texts_of(list(compress(batch, new)), self.on)
-                    self._append(list(compress(keys, new)), texts)
+                if not known.isdisjoint(keys):
+                    new = [key not in known for key in keys]
+                    batch, keys = list(compress(batch, new)), list(compress(keys, new))
+                if keys:
+                    self._append(keys, texts_of(batch, self.on))
         return self
 
     def _append(self, keys: list[Hashable], texts: list[str]) -> None:
