@@ -23,7 +23,7 @@ use std::ops::Range;
 const MAX_TABLE_BITS: u32 = 20;
 /// Tasks for the thread pool, at most, and how many records are worth one.
 const MAX_GROUPS: u64 = 64;
-const GROUP: u64 = 8192;
+const GROUP: u64 = 4096;
 
 /// What is built from the texts of a segment.
 pub struct Built {
