@@ -96,8 +96,11 @@ def test_many_small_additions_answer_as_one_large(cls):
     rest = [{"id": i, "text": f"{TEXTS[i % 5]} number {i}"} for i in range(10, 200)]
     one = cls("id", "text", DOCUMENTS).add(rest)
     many = cls("id", "text", DOCUMENTS)
-    for document in rest:
+    for number, document in enumerate(rest, start=1):
         many.add([document])
+        if number in (1, 9, 81):
+            # All that was added is in one segment again.
+            assert many._backend.index.segments == 2
     assert ask(many) == ask(one)
     assert many._backend.index.segments < 12
 
