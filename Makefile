@@ -36,7 +36,7 @@ test: $(VENV)/.test
 		cargo test --release --locked --no-default-features --lib
 	$(BIN)/python -m pytest
 	# Code for CPUs that have less: the numbers again, with fewer instructions allowed.
-	for isa in AVX512_CORE_VNNI AVX2 SSE41; do echo "ONEDNN_MAX_CPU_ISA=$$isa"; \
+	for isa in AVX512_CORE_VNNI AVX2_VNNI SSE41; do echo "ONEDNN_MAX_CPU_ISA=$$isa"; \
 		ONEDNN_MAX_CPU_ISA=$$isa $(BIN)/python -m pytest $(NUMBERS) || exit 1; done
 
 lint: $(VENV)/.lint

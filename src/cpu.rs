@@ -45,7 +45,8 @@ fn detected() -> Instructions {
             (true, _) => Isa::Avx2,
             _ => Isa::Baseline,
         },
-        int8: avx512 && is_x86_feature_detected!("avx512vnni"),
+        int8: avx512 && is_x86_feature_detected!("avx512vnni")
+            || avx2 && is_x86_feature_detected!("avxvnni"),
         bfloat16: avx512 && is_x86_feature_detected!("avx512bf16"),
     }
 }
@@ -64,7 +65,8 @@ impl Instructions {
     fn capped(self, name: Option<&str>) -> Self {
         let (isa, int8, bfloat16) = match name.map(str::to_ascii_lowercase).as_deref() {
             Some("sse41" | "avx") => (Isa::Baseline, false, false),
-            Some("avx2" | "avx2_vnni" | "avx2_vnni_2") => (Isa::Avx2, false, false),
+            Some("avx2") => (Isa::Avx2, false, false),
+            Some("avx2_vnni" | "avx2_vnni_2") => (Isa::Avx2, true, false),
             Some("avx512_core") => (Isa::Avx512, false, false),
             Some("avx512_core_vnni") => (Isa::Avx512, true, false),
             _ => (Isa::Avx512, true, true),
@@ -87,7 +89,8 @@ pub fn multiplies_bfloat16() -> bool {
     INSTRUCTIONS.bfloat16
 }
 
-/// Whether 8-bit integers are multiplied without overflow in between (VNNI).
+/// Whether there are instructions that multiply 8-bit integers without overflow in between (VNNI).
+/// Those of AVX-512 and those of AVX2 are not told apart: under a cap the others may be left.
 pub fn multiplies_int8() -> bool {
     INSTRUCTIONS.int8
 }
@@ -131,6 +134,7 @@ mod tests {
         };
         assert_eq!(cap("SSE41"), (Isa::Baseline, false, false));
         assert_eq!(cap("AVX2"), (Isa::Avx2, false, false));
+        assert_eq!(cap("AVX2_VNNI"), (Isa::Avx2, true, false));
         assert_eq!(cap("AVX512_CORE"), (Isa::Avx512, false, false));
         assert_eq!(cap("avx512_core_vnni"), (Isa::Avx512, true, false));
         assert_eq!(cap("AVX512_CORE_AMX"), (Isa::Avx512, true, true));

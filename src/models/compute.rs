@@ -1,7 +1,8 @@
 //! Where a forward pass runs, and in which number format.
 
-use crate::cpu::{multiplies_bfloat16, multiplies_int8};
+use crate::cpu::multiplies_bfloat16;
 use crate::error::{Error, Result};
+use crate::torch::int8;
 use tch::{Device, Kind};
 
 /// Device and number formats of a model.
@@ -55,7 +56,7 @@ impl Compute {
                         .into(),
                 ));
             }
-            "int8" if !multiplies_int8() => instead("8-bit products (AVX512_VNNI)"),
+            "int8" if !int8::exact() => instead("8-bit products (AVX512_VNNI or AVX_VNNI)"),
             "int8" => compute.int8 = true,
             "auto" if !on_cpu => compute.dtype = Kind::Half,
             "auto" if multiplies_bfloat16() => compute.dtype = Kind::BFloat16,

@@ -1,6 +1,7 @@
 //! What tch leaves out of libtorch: operators outside its generated API, and per-thread settings.
 
 pub mod dispatcher;
+pub mod int8;
 pub mod threads;
 
 use tch::Tensor;

@@ -52,10 +52,10 @@ class CrossEncoder(Model):
         the model's configuration names; else Sigmoid for one label and Identity for several.
     dtype
         Number format of the forward pass: ``"float32"`` (the default); on a CPU with the
-        instructions ``"bfloat16"`` (AVX512_BF16) and ``"int8"`` (AVX512_VNNI: 8-bit products,
-        float32 between them); on a GPU ``"float16"`` and ``"bfloat16"``; or ``"auto"``, half the
-        bits where the hardware multiplies them. A CPU without the instructions uses float32 and a
-        logged warning says so; :attr:`dtype` tells what is in use.
+        instructions ``"bfloat16"`` (AVX512_BF16) and ``"int8"`` (AVX512_VNNI or AVX_VNNI: 8-bit
+        products, float32 between them); on a GPU ``"float16"`` and ``"bfloat16"``; or ``"auto"``,
+        half the bits where the hardware multiplies them. A CPU without the instructions uses
+        float32 and a logged warning says so; :attr:`dtype` tells what is in use.
     trust_remote_code, backend, keep_in_fp32_modules, model_card_data, modules
         For sentence-transformers' callers. Remote code is never executed, the backend is always
         this one, and a model made of torch modules goes through :meth:`from_sentence_transformers`.

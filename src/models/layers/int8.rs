@@ -8,12 +8,9 @@ use crate::kernels::quantize::{
 };
 use crate::kernels::rotate::rotate_rows;
 use crate::torch::Frozen;
-use crate::torch::dispatcher::{Argument, call};
+use crate::torch::int8::{pack, product};
 use half::bf16;
 use tch::{Device, Kind, Tensor};
-
-/// libtorch's code for f32, as operators take it.
-const FLOAT: i64 = 6;
 
 /// A weight in 8 bits, packed for oneDNN.
 pub struct Int8 {
@@ -79,13 +76,7 @@ impl Int8 {
         let sums = codes
             .f_mul(&scales)?
             .f_sum_dim_intlist(&[1i64][..], false, Kind::Float)?;
-        let packed = call(
-            c"onednn::qlinear_prepack",
-            [
-                Argument::tensor(&codes.f_to_kind(Kind::Int8)?),
-                Argument::none(),
-            ],
-        )?;
+        let packed = pack(&codes.f_to_kind(Kind::Int8)?)?;
         let bias = match bias {
             Some(bias) => vector(&bias.f_to_kind(Kind::Float)?)?,
             None => vec![0.0; outputs as usize],
@@ -143,27 +134,9 @@ impl Int8 {
         Ok(new)
     }
 
-    /// The product of the codes, f32. Scales of rows and offsets follow: the operator knows one scale
-    /// for all rows only.
+    /// The product of the codes, f32; what rows stand for is not in it yet.
     fn product(&self, rows: &Rows) -> Result<Tensor> {
-        call(
-            c"onednn::qlinear_pointwise",
-            [
-                Argument::tensor(&rows.codes),
-                Argument::float(1.0),
-                Argument::int(0),
-                Argument::tensor(&self.weight),
-                Argument::tensor(&self.scales),
-                Argument::tensor(&self.zero_points),
-                Argument::none(),
-                Argument::float(1.0),
-                Argument::int(0),
-                Argument::some(Argument::int(FLOAT)),
-                Argument::string("none"),
-                Argument::empty_list(),
-                Argument::string(""),
-            ],
-        )
+        product(&rows.codes, &self.weight, &self.scales, &self.zero_points)
     }
 }
 
