@@ -25,6 +25,12 @@ pub struct NgramIndex {
 /// Queries that are searched before their answers become dicts.
 const STREAMED: usize = 64;
 
+/// Queries that are answered without a helper thread.
+const FEW: usize = 8;
+
+/// Bytes of texts that take so long to add that somebody may want to stop it.
+const WATCHED: usize = 1 << 18;
+
 /// Where each query's answer ends, document numbers, scores.
 pub type Found<'py> = (
     Bound<'py, PyArray1<i64>>,
@@ -90,8 +96,12 @@ impl NgramIndex {
     /// Adds documents without fitting again.
     fn add(&self, py: Python<'_>, texts: &Bound<'_, PyList>) -> PyResult<()> {
         let blocks = blocks(texts)?;
+        let bytes: usize = blocks.iter().filter_map(|block| block.ends().last()).sum();
         let add = |cancel: &_| self.write().add(blocks, Progress::new(cancel));
-        enter_interruptible(py, add)
+        match bytes < WATCHED {
+            true => enter(py, || add(&Default::default())),
+            false => enter_interruptible(py, add),
+        }
     }
 
     /// Removes documents by number; the numbers of the others stay.
@@ -136,8 +146,8 @@ impl NgramIndex {
             }
             Ok(())
         };
-        if queries.len() == 1 {
-            // A helper thread would take longer than the search.
+        if queries.len() <= FEW {
+            // A helper thread would take as long as the search.
             take(enter(py, || search(&queries, &Default::default()))?)?;
         } else {
             // The first answers become dicts while the next queries are searched.
