@@ -207,7 +207,7 @@ impl<S: Symbol> Index<S> {
         };
         let answered = self.answered.fetch_add(count as u64, Ordering::Relaxed);
         if answered + count as u64 >= LEAST_ANSWERED {
-            self.prepare()?;
+            self.prepare();
         }
         if count == 1 {
             let together = self.divides_queries();
@@ -219,11 +219,11 @@ impl<S: Symbol> Index<S> {
     }
 
     /// Finds the common n-grams of segments whose are not known yet, and their codes.
-    pub fn prepare(&self) -> Result<()> {
+    pub fn prepare(&self) {
         let segments = self.segments.iter();
         let new: Vec<_> = segments.filter(|s| s.common.get().is_none()).collect();
         if new.is_empty() {
-            return Ok(());
+            return;
         }
         let find = |segment: &Segment<S>| {
             let mut common = Common::of(&self.shape, &segment.trie, &segment.docs, segment.len());
@@ -236,10 +236,11 @@ impl<S: Symbol> Index<S> {
             let _ = segment.common.set(common);
             segment.find_codes(&self.shape);
         };
-        on_pool(|| {
+        // Where threads cannot be started, queries go on without.
+        let _ = on_pool(|| {
             new.into_par_iter().for_each(find);
             Ok(())
-        })
+        });
     }
 
     /// Whether threads share the segments of a query: where they take much longer than waking them.

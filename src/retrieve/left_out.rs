@@ -162,7 +162,7 @@ mod tests {
         let go = AtomicBool::new(false);
         let fit = || Index::fit(shape, weighting, vec![block()], Progress::new(&go)).unwrap();
         let (index, plain) = (fit(), fit());
-        index.prepare().unwrap();
+        index.prepare();
         assert!(index.segments[0].codes().is_some() && plain.segments[0].codes().is_none());
         assert!(!index.segments[0].common.get().unwrap().repeated.is_empty());
         let bounds = Bounds {
