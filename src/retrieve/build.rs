@@ -1,15 +1,16 @@
 //! From texts to sorted paths: scatter the positions by the first bits of their keys, sort each
 //! bucket, read off the paths.
 
+use super::again::Repeat;
 use super::buffer::Buffer;
 use super::counts::Counts;
 use super::join::{join, join_for_a_time};
 use super::ngrams::{Shape, Symbol, Texts};
 use super::packed::{Draft, Packed, width_of};
-use super::paths::{Group, Memory, Repeat, read_off};
+use super::paths::{Group, Memory, read_off};
 use super::progress::Progress;
-use super::records::Layout;
 pub use super::records::MAX_DOCS;
+use super::records::{Layout, Stored};
 use super::scatter::scatter;
 use super::scratch::Scratch;
 use super::spelling::Spelling;
@@ -65,7 +66,15 @@ pub fn build<S: Symbol>(
     progress: Progress,
 ) -> Result<Built> {
     let layout = Layout::new(shape, texts, table_bits, spelled_by_texts);
-    let (mut records, starts) = scatter(&layout, progress)?;
+    match layout.narrow {
+        true => build_of::<S, u32>(&layout, progress),
+        false => build_of::<S, u64>(&layout, progress),
+    }
+}
+
+/// The same with records of either width.
+fn build_of<S: Symbol, R: Stored>(layout: &Layout<S>, progress: Progress) -> Result<Built> {
+    let (mut records, starts) = scatter::<S, R>(layout, progress)?;
     let mut docs = Scratch::new(records.len())?;
     let mut tasks = Vec::new();
     let (mut rest_records, mut rest_docs) = (&mut records[..], &mut docs[..]);
@@ -78,17 +87,17 @@ pub fn build<S: Symbol>(
     }
     let groups: Vec<Group> = tasks
         .into_par_iter()
-        .map_init(Memory::default, |memory, (buckets, records, docs)| {
+        .map_init(Memory::<R>::default, |memory, (buckets, records, docs)| {
             progress.check()?;
             // Postings of all documents, in place of all postings of some documents.
-            let share = texts.len() * docs.len() / starts[starts.len() - 1].max(1) as usize;
-            let group = read_off(&layout, buckets, &starts, records, docs, memory);
+            let share = layout.texts.len() * docs.len() / starts[starts.len() - 1].max(1) as usize;
+            let group = read_off(layout, buckets, &starts, records, docs, memory);
             progress.advance(share)?;
             Ok(group)
         })
         .collect::<Result<_>>()?;
     drop(records);
-    assemble(&layout, groups, docs)
+    assemble(layout, groups, docs)
 }
 
 /// Cuts the buckets into groups with about as many records each.

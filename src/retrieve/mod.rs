@@ -26,6 +26,7 @@
 //! analyzer    text -> symbols (characters or words)
 //! ```
 
+mod again;
 mod alphabet;
 mod analyzer;
 mod archive;

@@ -3,14 +3,15 @@
 //! The squared norm of a document is a sum over its positions, the sum of `idf^2` over the prefixes
 //! of a path being the same for all postings of the path, corrected where a frequency is above one.
 
+use super::again::Repeat;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol};
-use super::paths::Repeat;
+use super::records::MAX_DOCS;
 use super::segment::{Model, Segment};
 use rayon::prelude::*;
 use std::ops::{AddAssign, Range};
 
-/// Parts of the paths, and of the repeats, that are summed apart. A fixed number: sums of floating-point numbers depend
+/// Parts of the paths that are summed apart. A fixed number: sums of floating-point numbers depend
 /// on their order, and results must not depend on the number of threads.
 const PARTS: usize = 4;
 
@@ -33,12 +34,21 @@ impl Norms {
         repeats: &[Repeat],
     ) -> Self {
         let weighting = model.weighting;
-        let docs = segment.len();
+        let walk = Walk {
+            segment,
+            shape,
+            frequencies,
+        };
         let length = |doc: usize| segment.texts.get(doc).len();
-        let sums = Sums::of_segment(segment, shape, model, frequencies, repeats);
-        let penalties: Vec<f64> = (0..docs)
+        // Some fitted document has every n-gram of a fitted one.
+        let unknown = match segment.df {
+            Some(_) => None,
+            None => Some(walk.unknown()),
+        };
+        let penalties: Vec<f64> = (0..segment.len())
             .map(|doc| {
-                let known = shape.ngrams(length(doc)) - sums.unknown[doc];
+                let unknown = unknown.as_ref().map_or(0.0, |unknown| unknown[doc]);
+                let known = shape.ngrams(length(doc)) - unknown as u64;
                 weighting.penalty(known, model.average_length)
             })
             .collect();
@@ -46,26 +56,14 @@ impl Norms {
             .iter()
             .map(|&penalty| weighting.saturation(1, penalty))
             .collect();
-        let mut squares = sums.squares;
+        // By how much the square of a weight is off, in units of that of a frequency of one.
+        let more = |doc: usize, tf: u32| {
+            let weight = f64::from(tf) + weighting.excess(tf, penalties[doc]);
+            weight * weight - f64::from(tf)
+        };
+        let Sums { mut squares, terms } = walk.sums(model, repeats, more);
         for (square, one) in squares.iter_mut().zip(&ones) {
             *square *= one * one;
-        }
-        let mut terms: Vec<u32> = (0..docs)
-            .map(|doc| shape.positions(length(doc)) as u32)
-            .collect();
-        let more = |doc: usize, tf: u32| {
-            let weight = weighting.saturation(tf, penalties[doc]);
-            weight * weight - f64::from(tf) * ones[doc] * ones[doc]
-        };
-        let part = repeats.len().div_ceil(PARTS).max(1);
-        let corrections: Vec<Corrections> = repeats
-            .par_chunks(part)
-            .zip(sums.repeats.par_chunks(part))
-            .map(|(repeats, idf_squares)| Corrections::of(segment, repeats, idf_squares, more))
-            .collect();
-        for part in corrections {
-            add(&mut squares, &part.squares);
-            add(&mut terms, &part.terms);
         }
         Self {
             squares,
@@ -86,33 +84,6 @@ impl Norms {
     }
 }
 
-/// Sums over the repeats of each document.
-struct Corrections {
-    squares: Vec<f64>,
-    /// Number of repeats.
-    terms: Vec<u32>,
-}
-
-impl Corrections {
-    /// Of each repeat the sum of `idf^2` of its n-grams is given; `more` is by how much the square
-    /// of a weight is off, before idf.
-    fn of<S: Symbol>(
-        segment: &Segment<S>,
-        repeats: &[Repeat],
-        idf_squares: &[f64],
-        more: impl Fn(usize, u32) -> f64,
-    ) -> Self {
-        let mut squares = vec![0.0; segment.len()];
-        let mut terms = vec![0; segment.len()];
-        for (repeat, idf_square) in repeats.iter().zip(idf_squares) {
-            let doc = usize::from(segment.docs[repeat.posting as usize]);
-            squares[doc] += more(doc, repeat.tf) * idf_square;
-            terms[doc] += u32::from(repeat.to - repeat.from) + 1;
-        }
-        Self { squares, terms }
-    }
-}
-
 fn add<T: Copy + AddAssign>(sums: &mut [T], part: &[T]) {
     sums.iter_mut()
         .zip(part)
@@ -121,87 +92,137 @@ fn add<T: Copy + AddAssign>(sums: &mut [T], part: &[T]) {
 
 /// Sums over the positions of each document.
 struct Sums {
-    /// Of `idf^2` of the n-grams there.
+    /// Of `idf^2` of the n-grams there, corrected where a frequency is above one.
     squares: Vec<f64>,
-    /// Of the n-grams there that no fitted document has.
-    unknown: Vec<u64>,
-    /// For each repeat the sum of `idf^2` of its n-grams.
-    repeats: Vec<f64>,
+    /// Number of positions, and of n-grams that the document has more than once.
+    terms: Vec<u32>,
 }
 
-impl Sums {
-    fn of_segment<S: Symbol>(
-        segment: &Segment<S>,
-        shape: &Shape,
+/// The paths of a segment, from the first to the last.
+#[derive(Clone, Copy)]
+struct Walk<'a, S: Symbol> {
+    segment: &'a Segment<S>,
+    shape: &'a Shape,
+    frequencies: &'a Counts,
+}
+
+impl<S: Symbol> Walk<'_, S> {
+    /// For each document its n-grams, as often as it has them, that no fitted document has.
+    fn unknown(self) -> Vec<f64> {
+        let of_part = |part| {
+            let mut unknown = vec![0.0; self.segment.len()];
+            let one = |df| if df == 0 { 1.0 } else { 0.0 };
+            self.for_each_path(part, one, |postings, sums| {
+                let sum = *sums.last().expect("a path has n-grams");
+                if sum > 0.0 {
+                    for &doc in &self.segment.docs[postings] {
+                        unknown[usize::from(doc)] += sum;
+                    }
+                }
+            });
+            unknown
+        };
+        let parts: Vec<Vec<f64>> = (0..PARTS).into_par_iter().map(of_part).collect();
+        let mut unknown = vec![0.0; self.segment.len()];
+        parts.iter().for_each(|part| add(&mut unknown, part));
+        unknown
+    }
+
+    fn sums(
+        self,
         model: &Model,
-        frequencies: &Counts,
         repeats: &[Repeat],
-    ) -> Self {
-        let parts: Vec<Self> = (0..PARTS)
-            .into_par_iter()
-            .map(|part| Self::of_part(segment, shape, model, frequencies, repeats, part))
+        more: impl Fn(usize, u32) -> f64 + Sync,
+    ) -> Sums {
+        let texts = &self.segment.texts;
+        let parts = (0..PARTS).into_par_iter();
+        let parts: Vec<Sums> = parts
+            .map(|part| self.sums_of_part(part, model, repeats, &more))
             .collect();
-        let mut parts = parts.into_iter();
-        let mut all = parts.next().expect("there are parts");
+        let positions = (0..texts.len()).map(|doc| self.shape.positions(texts.get(doc).len()));
+        let mut all = Sums {
+            squares: vec![0.0; texts.len()],
+            terms: positions.map(|positions| positions as u32).collect(),
+        };
         for part in parts {
             add(&mut all.squares, &part.squares);
-            add(&mut all.unknown, &part.unknown);
-            all.repeats.extend(part.repeats);
+            add(&mut all.terms, &part.terms);
         }
         all
     }
 
-    fn of_part<S: Symbol>(
-        segment: &Segment<S>,
-        shape: &Shape,
-        model: &Model,
-        frequencies: &Counts,
-        repeats: &[Repeat],
+    fn sums_of_part(
+        self,
         part: usize,
-    ) -> Self {
-        let trie = &segment.trie;
-        let mut squares = vec![0f64; segment.len()];
-        let mut unknown = vec![0u64; segment.len()];
-        let mut square_sums = vec![0f64; shape.longest + 1];
-        let mut unknown_sums = vec![0u64; shape.longest + 1];
-        let paths = paths_of_part(segment, part);
-        let postings = trie.postings(paths.start as u32..paths.end as u32);
-        let place = |posting: usize| repeats.partition_point(|r| (r.posting as usize) < posting);
-        let repeats = &repeats[place(postings.start)..place(postings.end)];
-        let mut idf_squares = Vec::with_capacity(repeats.len());
-        let mut repeats = repeats.iter().peekable();
-        let mut ngram = trie.first_ngram(paths.start);
-        let mut frequencies = frequencies.ascending();
-        for path in paths {
-            let shared = usize::from(trie.shared[path]);
-            let length = trie.length(path);
-            for depth in shared + 1..=length {
-                let df = frequencies.get(ngram);
-                square_sums[depth] = square_sums[depth - 1] + model.idf_squares.get(df);
-                unknown_sums[depth] = unknown_sums[depth - 1] + u64::from(df == 0);
-                ngram += 1;
-            }
-            let postings = trie.postings(path as u32..path as u32 + 1);
+        model: &Model,
+        repeats: &[Repeat],
+        more: impl Fn(usize, u32) -> f64,
+    ) -> Sums {
+        // As many as there can be, so that no index is out of bounds. What is not used is not touched.
+        let mut squares = vec![0f64; MAX_DOCS];
+        let squares: &mut [f64; MAX_DOCS] = (&mut squares[..]).try_into().expect("the length");
+        let mut terms = vec![0u32; self.segment.len()];
+        let docs = &self.segment.docs[..];
+        let first = self.postings(part).start;
+        let before = repeats.partition_point(|repeat| (repeat.posting as usize) < first);
+        let mut repeats = repeats[before..].iter().peekable();
+        let idf_square = |df| model.idf_squares.get(df);
+        self.for_each_path(part, idf_square, |postings, sums| {
             let end = postings.end as u32;
-            while let Some(&Repeat { from, to, .. }) = repeats.next_if(|r| r.posting < end) {
-                let above = square_sums[usize::from(from) - 1];
-                idf_squares.push(square_sums[usize::from(to)] - above);
+            let sum = *sums.last().expect("a path has n-grams");
+            for &doc in &docs[postings] {
+                squares[usize::from(doc)] += sum;
             }
-            let docs = &segment.docs[postings];
-            for &doc in docs {
-                squares[usize::from(doc)] += square_sums[length];
+            while let Some(repeat) = repeats.next_if(|repeat| repeat.posting < end) {
+                let &Repeat { from, to, .. } = repeat;
+                let doc = usize::from(docs[repeat.posting as usize]);
+                let of_ngrams = sums[usize::from(to)] - sums[usize::from(from) - 1];
+                squares[doc] += more(doc, repeat.tf) * of_ngrams;
+                terms[doc] += u32::from(to - from) + 1;
             }
-            if unknown_sums[length] > 0 {
-                for &doc in docs {
-                    unknown[usize::from(doc)] += unknown_sums[length];
-                }
-            }
+        });
+        Sums {
+            squares: squares[..terms.len()].to_vec(),
+            terms,
         }
-        Self {
-            squares,
-            unknown,
-            repeats: idf_squares,
+    }
+
+    /// Calls `visit(postings, sums)` for each path of a part: for each length, the sum of what `value`
+    /// makes of the df of its prefixes up to that length.
+    fn for_each_path(
+        self,
+        part: usize,
+        value: impl Fn(u32) -> f64,
+        mut visit: impl FnMut(Range<usize>, &[f64]),
+    ) {
+        let trie = &self.segment.trie;
+        let mut sums = vec![0f64; self.shape.longest + 1];
+        let paths = paths_of_part(self.segment, part);
+        let mut ngram = trie.first_ngram(paths.start);
+        let mut frequencies = self.frequencies.ascending();
+        let mut start = trie.starts.get(paths.start) as usize;
+        let shared = &trie.shared[paths.clone()];
+        let fresh = &trie.fresh[paths.clone()];
+        for (path, (&shared, &fresh)) in paths.zip(shared.iter().zip(fresh)) {
+            let (shared, fresh) = (usize::from(shared), usize::from(fresh));
+            let mut sum = sums[shared];
+            let slots = &mut sums[shared + 1..=shared + fresh];
+            for (slot, ngram) in slots.iter_mut().zip(ngram..) {
+                sum += value(frequencies.get(ngram));
+                *slot = sum;
+            }
+            ngram += fresh;
+            let end = trie.starts.get(path + 1) as usize;
+            visit(start..end, &sums[..=shared + fresh]);
+            start = end;
         }
+    }
+
+    /// Postings of one part.
+    fn postings(self, part: usize) -> Range<usize> {
+        let paths = paths_of_part(self.segment, part);
+        let trie = &self.segment.trie;
+        trie.postings(paths.start as u32..paths.end as u32)
     }
 }
 

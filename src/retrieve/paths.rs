@@ -1,25 +1,13 @@
 //! From sorted records to paths, postings, frequencies and repeated n-grams.
 
+use super::again::{Again, Last, Repeat};
 use super::counts::Draft;
-use super::ngrams::{Shape, Symbol};
+use super::ngrams::Symbol;
 use super::packed::{Draft as Integers, width_of};
 use super::radix;
-use super::records::{Layout, Record};
+use super::records::{Layout, Record, Stored};
 use crate::cpu::prefetch;
 use std::ops::Range;
-
-/// The last posting of a document with some n-grams that it has more than once: the prefixes of
-/// these lengths of the posting's path. So n-grams that are repeated together, as those of a word,
-/// are one repeat.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Repeat {
-    pub posting: u32,
-    /// Shortest and longest of the n-grams.
-    pub from: u8,
-    pub to: u8,
-    /// How often the document has each of them.
-    pub tf: u32,
-}
 
 /// Paths of some buckets, their n-grams numbered from zero.
 #[derive(Default)]
@@ -54,51 +42,53 @@ impl Group {
 }
 
 /// How far ahead of its use what is known about a document is fetched.
-const AHEAD: usize = 12;
+const AHEAD: usize = 8;
 
 /// Memory of a thread.
 #[derive(Default)]
-pub struct Memory {
-    records: Vec<Record>,
-    /// For each document its last posting so far, plus one; doubled, and one more if the document had
-    /// an n-gram there that it had before.
-    last: Vec<u32>,
+pub struct Memory<R> {
+    records: Vec<R>,
+    /// Where the paths of a bucket begin.
+    bounds: Vec<u32>,
+    /// Where the records of a bucket are that have a flag.
+    flagged: Vec<u32>,
     again: Again,
 }
 
 /// Sorts the records of some buckets, reads off their paths and writes the documents of their
 /// postings to `docs`.
-pub fn read_off<S: Symbol>(
+pub fn read_off<S: Symbol, R: Stored>(
     layout: &Layout<S>,
     buckets: Range<usize>,
     starts: &[u32],
-    records: &mut [Record],
+    records: &mut [R],
     docs: &mut [u16],
-    memory: &mut Memory,
+    memory: &mut Memory<R>,
 ) -> Group {
     let Memory {
         records: spare,
-        last,
+        bounds,
+        flagged,
         again,
     } = memory;
-    last.clear();
-    last.resize(layout.texts.len(), 0);
-    again.clear(starts[buckets.start], docs.len());
+    again.clear(layout.texts.len());
     let mut reader = Reader {
         layout,
         group: Group::with_room(layout, docs.len(), starts[starts.len() - 1]),
         open: vec![Open::default(); layout.shape.longest + 1],
-        last,
+        bounds,
+        flagged,
         again,
     };
     let base = starts[buckets.start];
     for bucket in buckets {
         let range = (starts[bucket] - base) as usize..(starts[bucket + 1] - base) as usize;
         let records = &mut records[range.clone()];
+        layout.flag_repeated(records);
         let sorted = if layout.complete {
             radix::sort(records, spare, layout.key_range())
         } else {
-            records.sort_unstable_by(|&a, &b| layout.order(a, b));
+            records.sort_unstable_by(|&a, &b| layout.order(a.record(), b.record()));
             records
         };
         reader.bucket(sorted, starts[bucket], &mut docs[range]);
@@ -114,76 +104,125 @@ struct Reader<'a, S: Symbol> {
     group: Group,
     /// For each length, the n-gram of the current path.
     open: Vec<Open>,
-    last: &'a mut [u32],
+    bounds: &'a mut Vec<u32>,
+    flagged: &'a mut Vec<u32>,
     again: &'a mut Again,
 }
 
 impl<S: Symbol> Reader<'_, S> {
     /// Reads a bucket whose postings begin with number `first`.
-    fn bucket(&mut self, records: &[Record], first: u32, docs: &mut [u16]) {
+    fn bucket<R: Stored>(&mut self, records: &[R], first: u32, docs: &mut [u16]) {
+        let (paths, flagged) = match records {
+            [] => (0, 0),
+            _ => self.scan(records, docs),
+        };
+        self.group.sizes.push(paths as u32);
+        if paths == 0 {
+            return;
+        }
+        let events = self.again.events.len();
+        self.find_repeated(records, first, flagged);
         let Self {
             layout,
             group,
             open,
-            last,
+            bounds,
             again,
+            ..
         } = self;
-        if records.is_empty() {
-            group.sizes.push(0);
-            return;
-        }
-        // A copy: what is written to the group cannot be a part of it, so that it stays in registers.
-        let layout = **layout;
         let shortest = layout.shape.shortest;
-        let paths_before = group.shared.len();
+        let mut events = again.events[events..].iter().peekable();
         let mut depth = shortest - 1;
         let mut previous = None;
-        for (posting, (&record, doc_slot)) in (first..).zip(records.iter().zip(docs)) {
-            if let Some(&coming) = records.get((posting - first) as usize + AHEAD) {
-                prefetch(&last[usize::from(layout.doc(coming))]);
-            }
-            let shared = match previous {
-                None => Some(0),
-                Some(previous) => layout.differ(previous, record),
-            };
+        for path in 0..paths {
+            let start = bounds[path];
+            let record = records[start as usize].record();
+            let posting = first + start;
+            let shared = previous.map_or(0, |previous| layout.shared(previous, record));
+            let shared = shared.max(shortest - 1);
             previous = Some(record);
-            if let Some(shared) = shared {
-                let shared = shared.max(shortest - 1);
-                close(&mut group.df, &open[shared + 1..=depth], posting);
-                depth = layout.length(record);
-                for slot in &mut open[shared + 1..=depth] {
-                    *slot = Open {
-                        ngram: group.df.push(),
-                        first: posting,
-                        again: 0,
-                    };
-                }
-                group.spelling.push(layout.spelling(record));
-                group.shared.push(shared as u8);
-                group.fresh.push((depth - shared) as u8);
-                group.starts.push(posting.into());
+            close(&mut group.df, &open[shared + 1..=depth], posting);
+            depth = layout.length(record);
+            for slot in &mut open[shared + 1..=depth] {
+                *slot = Open {
+                    ngram: group.df.push(),
+                    first: posting,
+                    again: 0,
+                };
             }
-            let doc = layout.doc(record);
-            *doc_slot = doc;
-            // Prefixes of this path that began no later than the document's last posting have the
-            // document more than once.
-            let before = std::mem::replace(&mut last[usize::from(doc)], (posting + 1) << 1);
-            let mut reach = shortest - 1;
-            for open in &mut open[shortest..=depth] {
-                if open.first >= before >> 1 {
-                    break;
-                }
-                open.again += 1;
-                reach += 1;
-            }
-            if reach >= shortest {
-                last[usize::from(doc)] |= 1;
-                again.push(layout.shape, posting, reach, before);
+            group.spelling.push(layout.spelling(record));
+            group.shared.push(shared as u8);
+            group.fresh.push((depth - shared) as u8);
+            group.starts.push(posting.into());
+            let end = first + bounds[path + 1];
+            while let Some(event) = events.next_if(|event| event.posting < end) {
+                let reach = usize::from(event.reach);
+                open[shortest..=reach].iter_mut().for_each(|n| n.again += 1);
             }
         }
         let end = first + records.len() as u32;
         close(&mut group.df, &open[shortest..=depth], end);
-        group.sizes.push((group.shared.len() - paths_before) as u32);
+    }
+
+    /// Writes the documents of a bucket's records; finds where its paths begin and which records have
+    /// a flag. Gives the numbers of both.
+    fn scan<R: Stored>(&mut self, records: &[R], docs: &mut [u16]) -> (usize, usize) {
+        // A copy: what is written cannot be a part of it, so that it stays in registers.
+        let layout = *self.layout;
+        let room = records.len() + 1;
+        if self.bounds.len() < room {
+            self.bounds.resize(room, 0);
+            self.flagged.resize(room, 0);
+        }
+        let (bounds, flags) = (&mut self.bounds[..room], &mut self.flagged[..room]);
+        let (mut paths, mut flagged) = (0, 0);
+        let mut previous: Option<Record> = None;
+        for (at, (record, doc)) in (0..).zip(records.iter().zip(docs)) {
+            let record = record.record();
+            *doc = layout.doc(record);
+            // Always written and often overwritten: no branch is to be foreseen.
+            bounds[paths] = at;
+            paths += usize::from(!previous.is_some_and(|previous| layout.same(previous, record)));
+            flags[flagged] = at;
+            flagged += usize::from(layout.flagged(record));
+            previous = Some(record);
+        }
+        bounds[paths] = records.len() as u32;
+        (paths, flagged)
+    }
+
+    /// Finds the postings whose document had an n-gram of the path before.
+    fn find_repeated<R: Stored>(&mut self, records: &[R], first: u32, flagged: usize) {
+        let Self {
+            layout,
+            flagged: flags,
+            again,
+            ..
+        } = self;
+        let shape = layout.shape;
+        for (number, &at) in flags[..flagged].iter().enumerate() {
+            if let Some(&coming) = flags[..flagged].get(number + AHEAD) {
+                let doc = layout.doc(records[coming as usize].record());
+                prefetch(&again.last[usize::from(doc)]);
+            }
+            let record = records[at as usize].record();
+            let doc = usize::from(layout.doc(record));
+            let posting = first + at;
+            let Last { next, event } = again.last[doc];
+            let mut last = Last {
+                next: posting + 1,
+                event: 0,
+            };
+            if next > first {
+                // Of all the document's postings before, it shares most with the last one.
+                let before = records[(next - 1 - first) as usize].record();
+                let reach = layout.shared(before, record);
+                if reach >= shape.shortest {
+                    last.event = again.push(shape, posting, reach, event);
+                }
+            }
+            again.last[doc] = last;
+        }
     }
 }
 
@@ -203,92 +242,10 @@ fn close(df: &mut Draft, open: &[Open], end: u32) {
     }
 }
 
-/// The postings that are not the first of their document with some n-gram.
-#[derive(Default)]
-struct Again {
-    /// The first posting of the buckets.
-    base: u32,
-    events: Vec<Event>,
-    /// For each event, the number of events so far with each n-gram and the document, shortest first.
-    counts: Vec<u32>,
-    /// For each posting that is an event, its place among them.
-    places: Vec<u32>,
-}
-
-struct Event {
-    posting: u32,
-    /// Length of the longest n-gram that the document had before.
-    reach: u8,
-    /// The same for the document's next posting: it goes on with these n-grams.
-    kept: u8,
-    counts: u32,
-}
-
-impl Again {
-    fn clear(&mut self, base: u32, postings: usize) {
-        self.base = base;
-        self.events.clear();
-        self.counts.clear();
-        if self.places.len() < postings {
-            self.places.resize(postings, 0);
-        }
-    }
-
-    /// Takes a posting of a document that had the n-grams of up to `reach` symbols `before`.
-    fn push(&mut self, shape: &Shape, posting: u32, reach: usize, before: u32) {
-        let counts = self.counts.len();
-        self.counts.resize(counts + reach + 1 - shape.shortest, 1);
-        if before & 1 == 1 {
-            let place = self.places[((before >> 1) - 1 - self.base) as usize];
-            let event = &mut self.events[place as usize];
-            event.kept = reach as u8;
-            let (old, new) = self.counts.split_at_mut(counts);
-            let old = &old[event.counts as usize..];
-            let both = reach.min(event.reach.into()) + 1 - shape.shortest;
-            for (new, &old) in new.iter_mut().zip(&old[..both]) {
-                *new = old + 1;
-            }
-        }
-        self.places[(posting - self.base) as usize] = self.events.len() as u32;
-        self.events.push(Event {
-            posting,
-            reach: reach as u8,
-            kept: 0,
-            counts: counts as u32,
-        });
-    }
-
-    /// How often documents have the n-grams that they have more than once.
-    fn repeats(&self, shape: &Shape) -> Vec<Repeat> {
-        let mut repeats: Vec<Repeat> = Vec::with_capacity(self.events.len());
-        for event in &self.events {
-            let first = shape.shortest.max(usize::from(event.kept) + 1);
-            let mut from = first;
-            let tf = |length: usize| {
-                let count = self.counts[event.counts as usize + length - shape.shortest];
-                count + 1
-            };
-            for length in first..=usize::from(event.reach) {
-                let last = length == usize::from(event.reach);
-                if last || tf(length + 1) != tf(length) {
-                    repeats.push(Repeat {
-                        posting: event.posting,
-                        from: from as u8,
-                        to: length as u8,
-                        tf: tf(length),
-                    });
-                    from = length + 1;
-                }
-            }
-        }
-        repeats
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::counts::Counts;
-    use super::super::ngrams::Texts;
+    use super::super::ngrams::{Shape, Texts};
     use super::super::progress::Progress;
     use super::super::scatter::scatter;
     use super::*;
@@ -357,7 +314,7 @@ mod tests {
 
                 let layout = Layout::new(&shape, &texts, table_bits, seed % 2 == 0);
                 let go = AtomicBool::new(false);
-                let (mut records, starts) = scatter(&layout, Progress::new(&go)).unwrap();
+                let (mut records, starts) = scatter::<_, u64>(&layout, Progress::new(&go)).unwrap();
                 let mut docs = vec![0; records.len()];
                 let mut memory = Memory::default();
                 let all = 0..starts.len() - 1;

@@ -1,5 +1,6 @@
-//! Sorting integers by some of their bits.
+//! Sorting records by some of their bits.
 
+use super::records::Stored;
 use std::ops::Range;
 
 /// Fewer records than this are sorted by comparing them.
@@ -9,12 +10,16 @@ const LARGE: usize = 1536;
 const NARROW_DIGIT: u32 = 8;
 const WIDE_DIGIT: u32 = 12;
 
-/// Sorts integers by these bits; where those below differ, they must ascend already, and those
+/// Sorts records by these bits; where those below differ, they must ascend already, and those
 /// above must be equal.
 ///
 /// Least significant digit first (Knuth, volume 3, 5.2.5): each pass is stable, so that the bits
 /// below need no pass.
-pub fn sort<'a>(records: &'a mut [u64], scratch: &'a mut Vec<u64>, bits: Range<u32>) -> &'a [u64] {
+pub fn sort<'a, R: Stored>(
+    records: &'a mut [R],
+    scratch: &'a mut Vec<R>,
+    bits: Range<u32>,
+) -> &'a [R] {
     let lowest = bits.start;
     let bits = bits.end.saturating_sub(lowest);
     if records.len() < SMALL {
@@ -32,14 +37,14 @@ pub fn sort<'a>(records: &'a mut [u64], scratch: &'a mut Vec<u64>, bits: Range<u
     }
     let width = bits.div_ceil(passes);
     if scratch.len() < records.len() {
-        scratch.resize(records.len(), 0);
+        scratch.resize(records.len(), R::default());
     }
     let scratch = &mut scratch[..records.len()];
     let mut counts = [0u32; 1 << WIDE_DIGIT];
     let (mut from, mut to) = (records, scratch);
     for pass in 0..passes {
         let shift = lowest + pass * width;
-        let digit = |record: u64| ((record >> shift) & ((1 << width) - 1)) as usize;
+        let digit = |record: R| ((record.record() >> shift) & ((1 << width) - 1)) as usize;
         let counts = &mut counts[..1 << width];
         counts.fill(0);
         from.iter().for_each(|&record| counts[digit(record)] += 1);

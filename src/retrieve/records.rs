@@ -2,18 +2,59 @@
 
 use super::ngrams::{Shape, Symbol, Texts, shared_prefix};
 use super::spelling::rest_bits;
+use bytemuck::Pod;
 use std::cmp::Ordering;
-use std::ops::Range;
+use std::ops::{BitAnd, BitOr, BitXor, Range};
 
 /// The bits of a position's key that follow those of its bucket, the document, the offset in the
-/// document. The last two get the bits that the segment needs, the key all others. Where paths are
-/// spelled without the texts, nobody asks for the offset.
+/// document, a flag. Document and offset get the bits that the segment needs, the key all others. Where
+/// paths are spelled without the texts, nobody asks for the offset.
 pub type Record = u64;
+
+/// A record in memory, which may need no more than the upper half.
+pub trait Stored:
+    Pod
+    + Ord
+    + Default
+    + Send
+    + Sync
+    + BitXor<Output = Self>
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+{
+    fn store(record: Record) -> Self;
+    fn record(self) -> Record;
+}
+
+impl Stored for u64 {
+    #[inline(always)]
+    fn store(record: Record) -> Self {
+        record
+    }
+    #[inline(always)]
+    fn record(self) -> Record {
+        self
+    }
+}
+
+impl Stored for u32 {
+    #[inline(always)]
+    fn store(record: Record) -> Self {
+        (record >> u32::BITS) as u32
+    }
+    #[inline(always)]
+    fn record(self) -> Record {
+        Record::from(self) << u32::BITS
+    }
+}
 
 /// Documents of a segment: their numbers take two bytes.
 pub const MAX_DOCS: usize = 1 << u16::BITS;
 /// Symbols of a document: so that more of the key fits in.
 pub const MAX_LENGTH: usize = (1 << 24) - 1;
+
+/// Records that are compared at a time.
+const FLAGGED_TOGETHER: usize = 64;
 
 /// What the records of a segment mean.
 #[derive(Clone, Copy)]
@@ -26,9 +67,12 @@ pub struct Layout<'a, S: Symbol> {
     pub complete: bool,
     /// Bits of the key that follow those of the bucket, if paths are to be spelled by them.
     pub rest_bits: Option<u32>,
-    doc_bits: u32,
-    offset_bits: u32,
-    key_bits: u32,
+    /// Whether the upper half of a record is all of it.
+    pub narrow: bool,
+    flag: Record,
+    doc_shift: u32,
+    key_shift: u32,
+    offsets: u64,
     /// Symbols within so many first bits of a path.
     symbols: [u8; 2 * u64::BITS as usize],
 }
@@ -43,26 +87,34 @@ impl<'a, S: Symbol> Layout<'a, S> {
     ) -> Self {
         let bits = |largest: usize| usize::BITS - largest.max(1).leading_zeros();
         let lengths = texts.offsets.windows(2).map(|pair| pair[1] - pair[0]);
-        let doc_bits = bits(texts.len());
+        let path_bits = shape.longest as u32 * shape.bits;
+        let doc_bits = bits(texts.len().saturating_sub(1));
+        // What a record takes without an offset.
+        let least = path_bits.saturating_sub(table_bits) + doc_bits + 1;
         let rest_bits = match spelled_by_texts {
             true => None,
-            false => rest_bits(shape, table_bits).filter(|bits| bits + doc_bits <= u64::BITS),
+            false => rest_bits(shape, table_bits).filter(|_| least <= u64::BITS),
         };
         let offset_bits = match rest_bits {
             Some(_) => 0,
             None => bits(lengths.max().unwrap_or(0) as usize),
         };
-        let key_bits = u64::BITS - doc_bits - offset_bits;
+        let narrow = rest_bits.is_some() && least <= u32::BITS;
+        let flag_shift = if narrow { u32::BITS } else { 0 };
+        let doc_shift = flag_shift + 1 + offset_bits;
+        let key_shift = doc_shift + doc_bits;
         Self {
             shape,
             texts,
             table_bits,
+            // A key holds no more, however many bits bucket and record have together.
+            complete: path_bits <= (table_bits + u64::BITS - key_shift).min(u64::BITS),
             rest_bits,
-            doc_bits,
-            offset_bits,
-            key_bits,
-            // A key holds no more, however many bits table and record have together.
-            complete: shape.longest as u32 * shape.bits <= (table_bits + key_bits).min(u64::BITS),
+            narrow,
+            flag: 1 << flag_shift,
+            doc_shift,
+            key_shift,
+            offsets: !(u64::MAX << offset_bits),
             symbols: std::array::from_fn(|bits| (bits as u32 / shape.bits) as u8),
         }
     }
@@ -74,25 +126,50 @@ impl<'a, S: Symbol> Layout<'a, S> {
 
     #[inline]
     pub fn record(&self, key: u64, doc: usize, offset: usize) -> Record {
-        let rest = key.unbounded_shl(self.table_bits) >> self.key_shift() << self.key_shift();
-        let offset = offset as u64 & !(u64::MAX << self.offset_bits);
-        rest | ((doc as u64) << self.offset_bits) | offset
+        let rest = key.unbounded_shl(self.table_bits) >> self.key_shift << self.key_shift;
+        let offset = (offset as u64 & self.offsets) << 1;
+        rest | ((doc as u64) << self.doc_shift) | offset
     }
 
     /// The bits of records that hold keys.
     pub fn key_range(&self) -> Range<u32> {
         let used = (self.shape.longest as u32 * self.shape.bits).saturating_sub(self.table_bits);
-        u64::BITS - used.min(self.key_bits)..u64::BITS
+        u64::BITS - used.min(u64::BITS - self.key_shift)..u64::BITS
     }
 
-    fn key_shift(&self) -> u32 {
-        self.doc_bits + self.offset_bits
+    #[inline]
+    pub fn flagged(&self, record: Record) -> bool {
+        record & self.flag != 0
+    }
+
+    /// Flags the records of documents that have several here; those of a document must be neighbours.
+    pub fn flag_repeated<R: Stored>(&self, records: &mut [R]) {
+        let of_doc = R::store(!(u64::MAX << self.key_shift) & (u64::MAX << self.doc_shift));
+        let flag = R::store(self.flag);
+        // Which records have the document of the one before, in parts that become vector operations.
+        let mut same = [R::default(); FLAGGED_TOGETHER];
+        let mut start = 1;
+        while start < records.len() {
+            let count = FLAGGED_TOGETHER.min(records.len() - start);
+            let pairs = records[start - 1..start + count].windows(2);
+            for (same, pair) in same.iter_mut().zip(pairs) {
+                let differ = (pair[0] ^ pair[1]) & of_doc != R::default();
+                *same = if differ { R::default() } else { flag };
+            }
+            for (record, &same) in records[start - 1..].iter_mut().zip(&same[..count]) {
+                *record = *record | same;
+            }
+            for (record, &same) in records[start..].iter_mut().zip(&same[..count]) {
+                *record = *record | same;
+            }
+            start += count;
+        }
     }
 
     /// Document of a record.
     #[inline]
     pub fn doc(&self, record: Record) -> u16 {
-        (record << self.key_bits >> self.key_bits >> self.offset_bits) as u16
+        ((record & !(u64::MAX << self.key_shift)) >> self.doc_shift) as u16
     }
 
     /// What spells the path of a record: the rest of its key, or where the texts have it.
@@ -115,7 +192,7 @@ impl<'a, S: Symbol> Layout<'a, S> {
     /// Where the texts have it.
     #[inline]
     fn at(&self, record: Record) -> usize {
-        let offset = (record & !(u64::MAX << self.offset_bits)) as usize;
+        let offset = (record >> 1 & self.offsets) as usize;
         self.texts.offsets[usize::from(self.doc(record))] as usize + offset
     }
 
@@ -127,12 +204,12 @@ impl<'a, S: Symbol> Layout<'a, S> {
     }
 
     /// Length of a record's path.
-    #[inline]
+    #[inline(always)]
     pub fn length(&self, record: Record) -> usize {
         if self.complete {
             // No symbol is zero: the last one ends where the zeros begin.
-            let zeros = (record >> self.key_shift()).trailing_zeros();
-            let bits = self.table_bits + self.key_bits - zeros.min(self.key_bits);
+            let zeros = (record >> self.key_shift << self.key_shift).trailing_zeros();
+            let bits = self.table_bits + u64::BITS - zeros;
             return usize::from(self.symbols[(bits + self.shape.bits - 1) as usize]);
         }
         self.path(record).len()
@@ -144,23 +221,32 @@ impl<'a, S: Symbol> Layout<'a, S> {
         if self.complete {
             return a.cmp(&b);
         }
-        (a >> self.key_shift())
-            .cmp(&(b >> self.key_shift()))
+        (a >> self.key_shift)
+            .cmp(&(b >> self.key_shift))
             .then_with(|| self.path(a).cmp(self.path(b)))
             .then(a.cmp(&b))
     }
 
-    /// Symbols that the paths of two records of one bucket share; `None` if it is one path.
-    #[inline]
-    pub fn differ(&self, a: Record, b: Record) -> Option<usize> {
-        let differing = (a ^ b) >> self.key_shift();
+    /// Whether two records of one bucket have the same path.
+    #[inline(always)]
+    pub fn same(&self, a: Record, b: Record) -> bool {
+        (a ^ b) >> self.key_shift == 0 && (self.complete || self.path(a) == self.path(b))
+    }
+
+    /// Symbols that the paths of two records of one bucket share.
+    #[inline(always)]
+    pub fn shared(&self, a: Record, b: Record) -> usize {
+        let differing = (a ^ b) >> self.key_shift << self.key_shift;
         if self.complete {
-            let zeros = differing.leading_zeros() - self.key_shift();
-            let shared = self.symbols[(zeros + self.table_bits) as usize];
-            return (differing != 0).then_some(shared.into());
+            // One path, or as many symbols as agree in all bits.
+            return match differing {
+                0 => self.length(a),
+                _ => {
+                    let agreeing = self.table_bits + differing.leading_zeros();
+                    self.symbols[agreeing as usize].into()
+                }
+            };
         }
-        let (a, b) = (self.path(a), self.path(b));
-        let shared = shared_prefix(a, b);
-        (shared < a.len() || shared < b.len()).then_some(shared)
+        shared_prefix(self.path(a), self.path(b))
     }
 }

@@ -1,9 +1,9 @@
 //! The n-grams that a document has more than once, where weights are not linear in the frequency.
 
+use super::again::Repeat;
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
 use super::ngrams::Shape;
-use super::paths::Repeat;
 use crate::cpu::prefetch;
 use crate::error::Result;
 use rayon::prelude::*;

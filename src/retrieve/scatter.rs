@@ -2,7 +2,7 @@
 
 use super::ngrams::Symbol;
 use super::progress::Progress;
-use super::records::{Layout, Record};
+use super::records::{Layout, Stored};
 use super::scratch::Scratch;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -15,25 +15,25 @@ const TICK: usize = 256;
 
 /// A pointer into the records that threads write to at places of their own.
 #[derive(Clone, Copy)]
-struct Scattered(*mut Record);
+struct Scattered<R>(*mut R);
 // SAFETY: see `scatter`, the one place where it is used.
-unsafe impl Send for Scattered {}
-unsafe impl Sync for Scattered {}
+unsafe impl<R> Send for Scattered<R> {}
+unsafe impl<R> Sync for Scattered<R> {}
 
-impl Scattered {
+impl<R> Scattered<R> {
     /// # Safety
     ///
     /// No other thread may read or write this place, and it must be inside the records.
-    unsafe fn write(self, place: u32, record: Record) {
+    unsafe fn write(self, place: u32, record: R) {
         unsafe { *self.0.add(place as usize) = record }
     }
 }
 
 /// Records of all positions by bucket, then document, then offset, and where each bucket starts.
-pub fn scatter<S: Symbol>(
+pub fn scatter<S: Symbol, R: Stored>(
     layout: &Layout<S>,
     progress: Progress,
-) -> Result<(Scratch<Record>, Vec<u32>)> {
+) -> Result<(Scratch<R>, Vec<u32>)> {
     let buckets = 1 << layout.table_bits;
     let parts = parts(layout);
     let mut cursors: Vec<Vec<u32>> = parts
@@ -76,7 +76,7 @@ pub fn scatter<S: Symbol>(
                     // SAFETY: the cursors of all parts and buckets were laid one after the other
                     // above by counting exactly these visits, so every place is inside `records`
                     // and is written once, by one thread.
-                    unsafe { target.write(*place, layout.record(key, doc, offset)) };
+                    unsafe { target.write(*place, R::store(layout.record(key, doc, offset))) };
                     *place += 1;
                 });
                 if doc % TICK == 0 {

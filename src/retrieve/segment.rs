@@ -1,5 +1,6 @@
 //! Up to 65,536 documents: their paths, postings and scale factors.
 
+use super::again::Repeat;
 use super::buffer::Buffer;
 use super::build;
 use super::codes::Codes;
@@ -7,7 +8,6 @@ use super::common::Common;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
-use super::paths::Repeat;
 use super::progress::Progress;
 use super::repeats::Repeats;
 use super::trie::Trie;
