@@ -27,7 +27,8 @@ static INSTRUCTIONS: LazyLock<Instructions> = LazyLock::new(|| {
     // Both names are oneDNN's, and it looks for them in this order.
     let cap = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"]
         .iter()
-        .find_map(|name| std::env::var(name).ok());
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty());
     detected().capped(cap.as_deref())
 });
 

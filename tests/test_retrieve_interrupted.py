@@ -108,6 +108,44 @@ def test_ctrl_c_leaves_the_retriever_as_it_was():
     assert rest == "True 500 500\n502 True\n"
 
 
+def test_ctrl_c_stops_few_but_long_queries():
+    rest, _ = interrupted(
+        """
+        retriever = retrieve.TfIdf("id", "text", documents(3_000))
+        queries = [d["text"] for d in documents(8, words=100_000)]
+        ask = lambda: retriever(queries, tqdm_bar=False)
+        begin = time.monotonic()
+        ask()
+        whole = time.monotonic() - begin
+        say("ready", whole / 10)
+        begin = time.monotonic()
+        try:
+            ask()
+        except KeyboardInterrupt:
+            say("stopped")
+        say((time.monotonic() - begin) / whole < 0.8 or (time.monotonic() - begin, whole))
+        """
+    )
+    assert rest == "True\n"
+
+
+def test_ctrl_c_in_an_update_leaves_one_version(monkeypatch):
+    old = [{"id": i, "text": f"an old wine, {i}"} for i in range(5)]
+    retriever = retrieve.TfIdf("id", "text", old)
+    add = retriever._backend.add
+
+    def seen_late(texts):
+        add(texts)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retriever._backend, "add", seen_late)
+    with pytest.raises(KeyboardInterrupt):
+        retriever.update([{"id": 1, "text": "old bread"}, {"id": 7, "text": "bread"}])
+    assert len(retriever) == 6
+    assert sorted(d["id"] for d in retriever("old")) == [0, 1, 2, 3, 4]
+    assert next(d["id"] for d in retriever("old bread")) == 1
+
+
 def test_other_threads_run_during_a_build():
     documents = [{"id": i, "text": f"{i} wine and {i * 7919}"} for i in range(60_000)]
     ticks, over = [], threading.Event()

@@ -20,6 +20,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[pyclass(frozen, module = "cherche_rs._core")]
 pub struct NgramIndex {
     engine: RwLock<Engine>,
+    /// N-grams that begin at a position.
+    lengths: usize,
 }
 
 /// Queries that are searched before their answers become dicts.
@@ -28,8 +30,8 @@ const STREAMED: usize = 64;
 /// Queries that are answered without a helper thread.
 const FEW: usize = 8;
 
-/// Bytes of texts that take so long to add that somebody may want to stop it.
-const WATCHED: usize = 1 << 18;
+/// N-grams of texts that take so long to add, or to look up, that somebody may want to stop it.
+const WATCHED: usize = 5 << 18;
 
 /// Where each query's answer ends, document numbers, scores.
 pub type Found<'py> = (
@@ -97,8 +99,9 @@ impl NgramIndex {
     fn add(&self, py: Python<'_>, texts: &Bound<'_, PyList>) -> PyResult<()> {
         let blocks = blocks(texts)?;
         let bytes: usize = blocks.iter().filter_map(|block| block.ends().last()).sum();
+        let short = bytes * self.lengths < WATCHED;
         let add = |cancel: &_| self.write().add(blocks, Progress::new(cancel));
-        match bytes < WATCHED {
+        match short {
             true => enter(py, || add(&Default::default())),
             false => enter_interruptible(py, add),
         }
@@ -146,7 +149,8 @@ impl NgramIndex {
             }
             Ok(())
         };
-        if queries.len() <= FEW {
+        let bytes: usize = queries.iter().map(String::len).sum();
+        if queries.len() <= FEW && bytes * self.lengths < WATCHED {
             // A helper thread would take as long as the search.
             take(enter(py, || search(&queries, &Default::default()))?)?;
         } else {
@@ -232,6 +236,7 @@ impl NgramIndex {
 impl NgramIndex {
     fn new(engine: Engine) -> Self {
         Self {
+            lengths: engine.lengths(),
             engine: RwLock::new(engine),
         }
     }

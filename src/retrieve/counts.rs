@@ -31,6 +31,10 @@ impl Counts {
         })
     }
 
+    pub fn len(&self) -> usize {
+        self.small.len()
+    }
+
     /// Fetches what `get` will read.
     pub fn prefetch(&self, at: usize) {
         prefetch(&self.small[at]);

@@ -100,6 +100,11 @@ impl Engine {
         })
     }
 
+    /// Lengths of n-grams there are.
+    pub fn lengths(&self) -> usize {
+        self.analyzer.longest - self.analyzer.shortest + 1
+    }
+
     /// Removes documents by their numbers.
     pub fn remove(&mut self, numbers: &[u32]) {
         with!(&mut self.index, index => index.remove(numbers));

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::scan::{Scanner, Setting};
 use super::segment::{Bounds, Model, Segment};
-use super::texts::{Encoded, MAX_SYMBOLS, pack};
+use super::texts::{Encoded, max_symbols, pack};
 use super::top_k::{Hits, TopK};
 use super::vocabulary;
 use super::weighting::Weighting;
@@ -52,7 +52,7 @@ impl<S: Symbol> Index<S> {
         blocks: Vec<Encoded<S>>,
         progress: Progress,
     ) -> Result<Self> {
-        let texts = pack(blocks)?;
+        let texts = pack(&shape, blocks)?;
         let fitted = texts.iter().map(|texts| texts.len() as u64).sum();
         let lengths = texts.iter().flat_map(|texts| texts.offsets.windows(2));
         let ngrams = lengths.map(|pair| shape.ngrams((pair[1] - pair[0]) as usize));
@@ -115,7 +115,7 @@ impl<S: Symbol> Index<S> {
         let mut first = self.len();
         let mut added = Vec::new();
         let mut bounds = self.bounds;
-        for texts in pack(blocks)? {
+        for texts in pack(&self.shape, blocks)? {
             if u32::try_from(first + texts.len()).is_err() {
                 return Err(Error::Input(
                     "an index holds at most 2^32 documents".to_owned(),
@@ -151,7 +151,7 @@ impl<S: Symbol> Index<S> {
             let all: usize = segments.iter().map(Segment::len).sum();
             let largest = segments.iter().map(Segment::len).max().unwrap_or(0);
             let symbols: usize = segments.iter().map(|s| s.texts.symbols.len()).sum();
-            all <= build::MAX_DOCS && symbols <= MAX_SYMBOLS && MERGED * largest <= all
+            all <= build::MAX_DOCS && symbols <= max_symbols(&self.shape) && MERGED * largest <= all
         };
         let first = (added..self.segments.len()).find(merges);
         if let Some(first) = first

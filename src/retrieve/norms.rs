@@ -90,6 +90,10 @@ fn add<T: Copy + AddAssign>(sums: &mut [T], part: &[T]) {
         .for_each(|(sum, &part)| *sum += part);
 }
 
+/// Texts with more symbols have n-grams so often that adding one by one, and correcting what is too
+/// much, loses digits: theirs are counted first.
+const LONG: u32 = 1 << 16;
+
 /// Sums over the positions of each document.
 struct Sums {
     /// Of `idf^2` of the n-grams there, corrected where a frequency is above one.
@@ -163,6 +167,8 @@ impl<S: Symbol> Walk<'_, S> {
         let squares: &mut [f64; MAX_DOCS] = (&mut squares[..]).try_into().expect("the length");
         let mut terms = vec![0u32; self.segment.len()];
         let docs = &self.segment.docs[..];
+        let sizes = self.segment.texts.offsets.windows(2);
+        let long = sizes.map(|pair| pair[1] - pair[0]).max() > Some(LONG);
         let first = self.postings(part).start;
         let before = repeats.partition_point(|repeat| (repeat.posting as usize) < first);
         let mut repeats = repeats[before..].iter().peekable();
@@ -170,8 +176,15 @@ impl<S: Symbol> Walk<'_, S> {
         self.for_each_path(part, idf_square, |postings, sums| {
             let end = postings.end as u32;
             let sum = *sums.last().expect("a path has n-grams");
-            for &doc in &docs[postings] {
-                squares[usize::from(doc)] += sum;
+            match long {
+                false => docs[postings]
+                    .iter()
+                    .for_each(|&doc| squares[usize::from(doc)] += sum),
+                true => {
+                    for run in docs[postings].chunk_by(|a, b| a == b) {
+                        squares[usize::from(run[0])] += sum * run.len() as f64;
+                    }
+                }
             }
             while let Some(repeat) = repeats.next_if(|repeat| repeat.posting < end) {
                 let &Repeat { from, to, .. } = repeat;

@@ -310,6 +310,26 @@ fn a_long_text_does_not_cost_short_ones_their_precision() {
 }
 
 #[test]
+fn a_text_of_one_letter_keeps_its_precision() {
+    // Its norm is what is left of a million equal numbers when all but one are taken off again.
+    let analyzer = Analyzer {
+        normalize: false,
+        ..default_analyzer(Unit::Char, 1, 2)
+    };
+    let long = "a".repeat(1_000_000) + "bcbd";
+    let fitted = [long, "bad".to_owned(), "cab".to_owned(), "dcc".to_owned()];
+    let queries = ["a", "b", "bc", "cd"].map(str::to_owned);
+    for (k1, b) in [(0.0, 0.0), (1.5, 0.0), (1.5, 0.75)] {
+        let weighting = Weighting::Bm25 {
+            k1,
+            b,
+            epsilon: 0.0,
+        };
+        compare(&analyzer, weighting, &fitted, &[], &queries);
+    }
+}
+
+#[test]
 fn several_segments_and_any_number_of_threads_give_the_same_answers() {
     // More documents than a segment holds, and a model that knows them all.
     let texts = sentences(66_000, 3);

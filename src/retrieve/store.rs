@@ -9,7 +9,7 @@ use super::repeats::Repeats;
 use super::segment::{Bounds, Model, Segment};
 use super::spelling::Spelling;
 use super::table::Table;
-use super::trie::Trie;
+use super::trie::{MARK_EVERY, Trie};
 use super::weighting::Weighting;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ impl<S: Symbol> Index<S> {
                 penalties: archive.get(&name("penalties"))?,
                 first: head.first,
             };
-            match sound(&segment) {
+            match sound(&segment, shape.longest) {
                 true => Ok(segment),
                 false => Err(archive.damaged(&format!("segment {number}"))),
             }
@@ -134,7 +134,7 @@ impl<S: Symbol> Index<S> {
 }
 
 /// Whether the arrays have the lengths they have in a segment.
-fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
+fn sound<S: Symbol>(segment: &Segment<S>, longest: usize) -> bool {
     let Segment { texts, trie, .. } = segment;
     let paths = trie.len();
     texts.offsets.last().copied() == Some(texts.symbols.len() as u32)
@@ -142,6 +142,11 @@ fn sound<S: Symbol>(segment: &Segment<S>) -> bool {
         && trie.table_bits < 32
         && trie.table.sound(1 << trie.table_bits, paths)
         && [trie.shared.len(), trie.fresh.len()] == [paths; 2]
+        && trie.marks.len() == paths / MARK_EVERY + 1
+        && match &segment.df {
+            Some(df) => trie.first_ngram(paths) == df.len(),
+            None => trie.first_ngram(paths) <= paths * longest,
+        }
         && trie.starts.len() == paths + 1
         && trie.starts.get(paths) == segment.docs.len() as u64
         && segment.repeats.sound(segment.docs.len())

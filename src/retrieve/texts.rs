@@ -2,14 +2,21 @@
 
 use super::alphabet::Alphabet;
 use super::analyzer::Analyzer;
-use super::ngrams::{Symbol, Texts};
+use super::ngrams::{Shape, Symbol, Texts};
 use super::progress::Progress;
 use super::records::{MAX_DOCS, MAX_LENGTH};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 
-/// Symbols of a segment: positions take four bytes, with room to merge two.
-pub const MAX_SYMBOLS: usize = 1 << 30;
+/// Symbols of a segment: positions take four bytes.
+const MAX_SYMBOLS: usize = 1 << 30;
+
+/// Symbols of a segment with n-grams of these lengths, whose numbers take four bytes too. It is
+/// more than any text has.
+pub fn max_symbols(shape: &Shape) -> usize {
+    let lengths = shape.longest - shape.shortest + 1;
+    MAX_SYMBOLS.min(u32::MAX as usize / lengths)
+}
 
 /// Texts as UTF-8, one after the other: a task for a thread.
 #[derive(Default)]
@@ -108,9 +115,10 @@ pub fn encode<S: Symbol>(
 }
 
 /// Joins blocks of texts into as few segments as their limits allow.
-pub fn pack<S: Symbol>(blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
+pub fn pack<S: Symbol>(shape: &Shape, blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
+    let most = max_symbols(shape);
     let mut packed = Vec::new();
-    let mut symbols = Vec::with_capacity(symbols_in(&blocks));
+    let mut symbols = Vec::with_capacity(symbols_in(&blocks).min(most));
     let mut offsets = vec![0];
     let mut blocks = blocks.into_iter();
     while let Some(block) = blocks.next() {
@@ -125,12 +133,13 @@ pub fn pack<S: Symbol>(blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
                      {MAX_LENGTH} can be indexed: split it"
                 )));
             }
-            if offsets.len() > MAX_DOCS || symbols.len() + (end - from) > MAX_SYMBOLS {
+            if offsets.len() > MAX_DOCS || symbols.len() + (end - from) > most {
                 symbols.extend_from_slice(&block.symbols[from..start]);
                 from = start;
                 let rest = symbols_in(blocks.as_slice()) + block.symbols.len() - start;
                 packed.push(Texts {
-                    symbols: std::mem::replace(&mut symbols, Vec::with_capacity(rest)).into(),
+                    symbols: std::mem::replace(&mut symbols, Vec::with_capacity(rest.min(most)))
+                        .into(),
                     offsets: std::mem::replace(&mut offsets, vec![0]).into(),
                 });
             }
@@ -148,8 +157,6 @@ pub fn pack<S: Symbol>(blocks: Vec<Encoded<S>>) -> Result<Vec<Texts<S>>> {
     Ok(packed)
 }
 
-/// Symbols of the blocks, or of a segment where they are more.
 fn symbols_in<S>(blocks: &[Encoded<S>]) -> usize {
-    let all: usize = blocks.iter().map(|block| block.symbols.len()).sum();
-    all.min(MAX_SYMBOLS)
+    blocks.iter().map(|block| block.symbols.len()).sum()
 }

@@ -163,7 +163,8 @@ class TfIdf(Retriever):
 
         Returns
         -------
-        The retriever itself. After an error or Ctrl-C it has whole batches, the first ones.
+        The retriever itself. After an error or Ctrl-C it has whole batches, the first ones; a batch
+        may be in when Ctrl-C is seen.
         """
         desc = f"Adding documents to {type(self).__name__} retriever"
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
@@ -178,7 +179,7 @@ class TfIdf(Retriever):
         return self
 
     def _append(self, keys: list[Hashable], texts: list[str]) -> None:
-        """Add documents with these keys: all of them or, after an error or Ctrl-C, none."""
+        """Add documents with these keys: all or, after an error, none; after Ctrl-C, either."""
         own, known = self._own_keys(), self._known_keys()
         before = len(self._backend)
         # First, as readers may find the new documents at any time.
@@ -237,16 +238,21 @@ class TfIdf(Retriever):
 
         Returns
         -------
-        The retriever itself. After an error or Ctrl-C all documents are as they were.
+        The retriever itself. After an error all documents are as they were; after Ctrl-C all are as
+        they were, or all are replaced.
         """
         latest = {_key(document, self.key): document for document in documents}
         texts = texts_of(list(latest.values()), self.on)
         with self._changing:
             known = self._known_keys()
             old = [number for key in latest if key in known for number in self._numbers_of(key)]
-            # The new ones first: if that fails, nothing is lost.
-            self._append(list(latest), texts)
-            self._forget(old)
+            before = len(self._backend)
+            # The new ones first: if that fails, nothing is lost. Ctrl-C may come when they are in.
+            try:
+                self._append(list(latest), texts)
+            finally:
+                if len(self._backend) > before:
+                    self._forget(old)
         return self
 
     def _numbers_by_key(self) -> dict[Hashable, list[int]]:
