@@ -314,11 +314,11 @@ fn a_text_of_one_letter_keeps_its_precision() {
     // Its norm is what is left of a million equal numbers when all but one are taken off again.
     let analyzer = Analyzer {
         normalize: false,
-        ..default_analyzer(Unit::Char, 1, 2)
+        ..default_analyzer(Unit::Char, 1, 1)
     };
-    let long = "a".repeat(1_000_000) + "bcbd";
-    let fitted = [long, "bad".to_owned(), "cab".to_owned(), "dcc".to_owned()];
-    let queries = ["a", "b", "bc", "cd"].map(str::to_owned);
+    let long = "a".repeat(2_000_000) + "bc";
+    let fitted = [long, "ab".to_owned(), "cd".to_owned(), "bd".to_owned()];
+    let queries = ["a", "b", "bc", "abc"].map(str::to_owned);
     for (k1, b) in [(0.0, 0.0), (1.5, 0.0), (1.5, 0.75)] {
         let weighting = Weighting::Bm25 {
             k1,
