@@ -160,3 +160,22 @@ pub fn pack<S: Symbol>(shape: &Shape, blocks: Vec<Encoded<S>>) -> Result<Vec<Tex
 fn symbols_in<S>(blocks: &[Encoded<S>]) -> usize {
     blocks.iter().map(|block| block.symbols.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ngrams_of_a_segment_have_numbers_and_any_text_fits() {
+        for (shortest, longest) in [(1, 1), (3, 7), (2, 30), (1, 255), (255, 255)] {
+            let shape = Shape {
+                bits: 6,
+                shortest,
+                longest,
+            };
+            let most = max_symbols(&shape);
+            assert!(shape.ngrams(most) <= u32::MAX.into(), "{shape:?}");
+            assert!((MAX_LENGTH..=MAX_SYMBOLS).contains(&most), "{shape:?}");
+        }
+    }
+}
