@@ -28,6 +28,19 @@ def documents(count, first=0, words=60):
     ]
 def say(*values):
     print(*values, flush=True)
+def interrupt(work, after, most):
+    # An interrupt that waits for the end of the work takes as long as the whole.
+    begin = time.monotonic()
+    work()
+    whole = time.monotonic() - begin
+    say("ready", whole * after)
+    begin = time.monotonic()
+    try:
+        work()
+    except KeyboardInterrupt:
+        say("stopped")
+    took = time.monotonic() - begin
+    say(took / whole < most or (took, whole))
 """
 
 
@@ -66,18 +79,7 @@ def test_ctrl_c_stops_a_build(name):
     rest, seconds = interrupted(
         f"""
         many = documents(80_000)
-        build = lambda: retrieve.{name}("id", "text", many)
-        begin = time.monotonic()
-        build()
-        whole = time.monotonic() - begin
-        say("ready", whole / 5)
-        begin = time.monotonic()
-        try:
-            build()
-        except KeyboardInterrupt:
-            say("stopped")
-        # An interrupt that waits for the end of the build takes as long as the whole.
-        say((time.monotonic() - begin) / whole < 0.7 or (time.monotonic() - begin, whole))
+        interrupt(lambda: retrieve.{name}("id", "text", many), after=0.2, most=0.7)
         say(retrieve.{name}("id", "text", many[:9])(many[3]["text"])[0]["id"])
         """
     )
@@ -113,17 +115,7 @@ def test_ctrl_c_stops_few_but_long_queries():
         """
         retriever = retrieve.TfIdf("id", "text", documents(3_000))
         queries = [d["text"] for d in documents(8, words=100_000)]
-        ask = lambda: retriever(queries, tqdm_bar=False)
-        begin = time.monotonic()
-        ask()
-        whole = time.monotonic() - begin
-        say("ready", whole / 10)
-        begin = time.monotonic()
-        try:
-            ask()
-        except KeyboardInterrupt:
-            say("stopped")
-        say((time.monotonic() - begin) / whole < 0.8 or (time.monotonic() - begin, whole))
+        interrupt(lambda: retriever(queries, tqdm_bar=False), after=0.1, most=0.8)
         """
     )
     assert rest == "True\n"

@@ -107,6 +107,7 @@ def _lengths(ngram_range: Sequence[int]) -> tuple[int, int]:
     except (TypeError, ValueError):
         message = f"ngram_range must be two integers, (min, max), got {ngram_range!r}"
         raise TypeError(message) from None
-    if shortest < 0 or longest < shortest:
+    # What is left to say of them, the index says.
+    if min(shortest, longest) < 0:
         raise ValueError(f"ngram_range is {ngram_range!r}: it must be (min, max), 1 <= min <= max")
     return min(shortest, sys.maxsize), min(longest, sys.maxsize)
