@@ -52,6 +52,17 @@ def test_a_string_gives_a_list_and_a_list_gives_lists(retriever):
     assert answers[3:] == [[], [], []]
 
 
+def test_answers_of_many_queries_come_in_their_order(cls):
+    documents = [{"id": i, "text": f"{i * 7919} wine"} for i in range(2100)]
+    retriever = cls(key="id", on="text", documents=documents)
+    queries = [document["text"] for document in documents]
+    alone = [ask(retriever, query, k=2) for query in queries]
+    assert [answer[0]["id"] for answer in alone] == [*range(2100)]
+    # Few, a task for each, many for each, and more than are searched at once.
+    for count in (5, 10, 300, 2100):
+        assert ask(retriever, queries[:count], k=2, batch_size=10**6) == alone[:count]
+
+
 def test_equal_scores_come_in_the_order_of_the_documents(cls):
     documents = [{"id": 100 - i, "text": "same text"} for i in range(50)]
     retriever = cls(key="id", on="text", documents=documents)

@@ -55,15 +55,18 @@ pub fn enter_watched<T: Send>(
     mut tick: impl FnMut(Python<'_>) -> PyResult<()>,
 ) -> PyResult<T> {
     type Never = std::convert::Infallible;
-    let work = |cancel: &_, _: &mut dyn FnMut(Never)| work(cancel);
+    let work = |cancel: &_, _: &HandOver<Never>| work(cancel);
     watch(py, work, |py, _| tick(py))
 }
+
+/// Hands over a part of the result, on any thread.
+pub type HandOver<'a, P> = dyn Fn(P) + Sync + 'a;
 
 /// As [`enter_interruptible`], for work that hands over its result part by part: `take` gets each of
 /// them, with the GIL held, while the work goes on.
 pub fn enter_streaming<P: Send>(
     py: Python<'_>,
-    work: impl FnOnce(&AtomicBool, &mut dyn FnMut(P)) -> Result<()> + Send,
+    work: impl FnOnce(&AtomicBool, &HandOver<P>) -> Result<()> + Send,
     mut take: impl FnMut(P) -> PyResult<()>,
 ) -> PyResult<()> {
     watch(py, work, |_, part| part.map_or(Ok(()), &mut take))
@@ -79,7 +82,7 @@ enum Message<P, T> {
 /// [`SIGNAL_POLL`] without one, nothing. After an error of `event`, or a signal, it is not called again.
 fn watch<P: Send, T: Send>(
     py: Python<'_>,
-    work: impl FnOnce(&AtomicBool, &mut dyn FnMut(P)) -> Result<T> + Send,
+    work: impl FnOnce(&AtomicBool, &HandOver<P>) -> Result<T> + Send,
     mut event: impl FnMut(Python<'_>, Option<P>) -> PyResult<()>,
 ) -> PyResult<T> {
     let cancel = AtomicBool::new(false);
@@ -88,8 +91,8 @@ fn watch<P: Send, T: Send>(
         let cancel = &cancel;
         let run = move || {
             // The other end is there until it has seen the end.
-            let mut hand_over = |part| drop(sender.send(Message::Part(part)));
-            let outcome = guarded(|| work(cancel, &mut hand_over));
+            let hand_over = |part| drop(sender.send(Message::Part(part)));
+            let outcome = guarded(|| work(cancel, &hand_over));
             let _ = sender.send(Message::End(outcome));
         };
         std::thread::Builder::new()

@@ -1,12 +1,12 @@
 //! `_core.NgramIndex`: the n-gram engine as a Python class. Documents stay in Python.
 
 use super::answers::Documents;
-use super::enter::{enter, enter_interruptible, enter_streaming, enter_watched};
+use super::enter::{HandOver, enter, enter_interruptible, enter_streaming, enter_watched};
 use super::keys::StoredKeys;
 use super::texts::utf8;
 use crate::error::{Error, Result};
 use crate::retrieve::{
-    Analyzer, Archive, Engine, Hits, Keys, Progress, TextBlock, Unit, Weighting,
+    Analyzer, Archive, Engine, Hits, Keys, Part, Progress, TextBlock, Unit, Weighting,
 };
 use numpy::{PyArray1, ToPyArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -24,8 +24,8 @@ pub struct NgramIndex {
     lengths: usize,
 }
 
-/// Queries that are searched before their answers become dicts.
-const STREAMED: usize = 64;
+/// Queries that are searched before whoever changes the index gets his turn.
+const AT_ONCE: usize = 1024;
 
 /// Queries that are answered without a helper thread.
 const FEW: usize = 8;
@@ -137,33 +137,41 @@ impl NgramIndex {
             .map(|(index, query)| Ok(text(&query, "query", index)?.to_owned()))
             .collect::<PyResult<_>>()?;
         let documents = Documents::new(py, key, keys, single)?;
-        let search = |queries: &[String], cancel: &_| {
+        let allowed = allowed.as_deref();
+        let engine = || -> Result<_> {
             let engine = self.read();
-            check_numbers(&engine, allowed.as_deref().unwrap_or_default())?;
-            engine.search(queries, k, allowed.as_deref(), cancel)
-        };
-        let mut answers = Vec::with_capacity(queries.len());
-        let mut take = |hits: Vec<Hits>| {
-            for hits in hits {
-                answers.push(documents.answer(&hits)?);
-            }
-            Ok(())
+            check_numbers(&engine, allowed.unwrap_or_default())?;
+            Ok(engine)
         };
         let bytes: usize = queries.iter().map(String::len).sum();
         if queries.len() <= FEW && bytes * self.lengths < WATCHED {
             // A helper thread would take as long as the search.
-            take(enter(py, || search(&queries, &Default::default()))?)?;
-        } else {
-            // The first answers become dicts while the next queries are searched.
-            let work = |cancel: &_, hand_over: &mut dyn FnMut(Vec<Hits>)| {
-                for part in queries.chunks(STREAMED) {
-                    hand_over(search(part, cancel)?);
-                }
-                Ok(())
-            };
-            enter_streaming(py, work, take)?;
+            let search = || engine()?.search(&queries, k, allowed, &Default::default());
+            let hits = enter(py, search)?;
+            return hits.iter().map(|hits| documents.answer(hits)).collect();
         }
-        Ok(answers)
+        // The first answers become dicts while the next queries are searched.
+        let work = |cancel: &_, hand_over: &HandOver<(usize, Vec<Part>)>| {
+            for (turn, queries) in queries.chunks(AT_ONCE).enumerate() {
+                let hand_over = |parts| hand_over((turn * AT_ONCE, parts));
+                engine()?.search_in_parcels(queries, k, allowed, cancel, &hand_over)?;
+            }
+            Ok(())
+        };
+        let mut answers: Vec<_> = queries.iter().map(|_| None).collect();
+        enter_streaming(py, work, |(before, parts)| {
+            for (first, hits) in parts {
+                let answers = &mut answers[before + first..];
+                for (answer, hits) in answers.iter_mut().zip(&hits) {
+                    *answer = Some(documents.answer(hits)?);
+                }
+            }
+            Ok(())
+        })?;
+        let answers = answers.into_iter();
+        Ok(answers
+            .map(|answer| answer.expect("every query is answered"))
+            .collect())
     }
 
     /// Writes the index, and a text and keys kept for the caller, to a file: whole or not at all.

@@ -5,6 +5,7 @@ use super::analyzer::Analyzer;
 use super::archive::{Archive, Sections};
 use super::index::Index;
 use super::ngrams::{Shape, Symbol};
+use super::parcels::{Parcels, Part};
 use super::progress::Progress;
 use super::texts::{TextBlock, encode, prepare};
 use super::top_k::Hits;
@@ -12,6 +13,7 @@ use super::weighting::Weighting;
 use crate::error::Result;
 use crate::pool::on_pool;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 /// Analyzer, alphabet and index.
 pub struct Engine {
@@ -118,6 +120,25 @@ impl Engine {
         allowed: Option<&[u32]>,
         cancel: &AtomicBool,
     ) -> Result<Vec<Hits>> {
+        let all = Mutex::new(Vec::new());
+        self.search_in_parcels(queries, k, allowed, cancel, &|parts| {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(parts);
+        })?;
+        let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        all.sort_unstable_by_key(|&(first, _)| first);
+        Ok(all.into_iter().flat_map(|(_, hits)| hits).collect())
+    }
+
+    /// The same, but hands over answers while it looks for others: on any thread, in any order.
+    pub fn search_in_parcels(
+        &self,
+        queries: &[String],
+        k: usize,
+        allowed: Option<&[u32]>,
+        cancel: &AtomicBool,
+        hand_over: &(dyn Fn(Vec<Part>) + Sync),
+    ) -> Result<()> {
         fn search<S: Symbol>(
             engine: &Engine,
             index: &Index<S>,
@@ -125,7 +146,8 @@ impl Engine {
             k: usize,
             allowed: Option<&[u32]>,
             cancel: &AtomicBool,
-        ) -> Result<Vec<Hits>> {
+            hand_over: &(dyn Fn(Vec<Part>) + Sync),
+        ) -> Result<()> {
             let filter = allowed.map(|numbers| index.filter(numbers));
             let query = |number: usize, out: &mut Vec<S>| {
                 let mut prepared = Vec::new();
@@ -133,9 +155,14 @@ impl Engine {
                 let text = std::str::from_utf8(&prepared).expect("prepared text is UTF-8");
                 engine.alphabet.encode(text, out);
             };
-            index.search(queries.len(), query, k, filter.as_ref(), cancel)
+            let parcels = Parcels::new(queries.len());
+            let found = |first, hits| {
+                let parcel = parcels.add(first, hits);
+                parcel.into_iter().for_each(hand_over);
+            };
+            index.search(queries.len(), query, k, filter.as_ref(), cancel, found)
         }
-        let all = || with!(&self.index, index => search(self, index, queries, k, allowed, cancel));
+        let all = || with!(&self.index, index => search(self, index, queries, k, allowed, cancel, hand_over));
         // Waking other threads for one query takes longer than some queries do.
         let divided = with!(&self.index, index => index.divides_queries());
         if queries.len() == 1 && !divided {

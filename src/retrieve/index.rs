@@ -38,6 +38,11 @@ const LEAST_ANSWERED: u64 = if cfg!(test) { 4 } else { 16 };
 /// Documents from which on threads share a query.
 const LEAST_DIVIDED: usize = if cfg!(test) { 8 } else { 100_000 };
 
+/// Many queries are divided into so many tasks, or more.
+const LEAST_TASKS: usize = 64;
+/// Queries of a task, at most.
+const MOST_OF_TASK: usize = 4;
+
 /// Added segments are merged once the largest is at most one part in so many.
 const MERGED: usize = 3;
 
@@ -187,8 +192,9 @@ impl<S: Symbol> Index<S> {
         filter
     }
 
-    /// The best `k` documents for each of `count` queries, of which `query(number, out)` gives the
-    /// symbols.
+    /// Finds the best `k` documents for each of `count` queries, of which `query(number, out)` gives
+    /// the symbols. Calls `found(number, answers)` for some neighbours at a time, the first of which
+    /// has this number: on any thread, in any order.
     pub fn search(
         &self,
         count: usize,
@@ -196,7 +202,8 @@ impl<S: Symbol> Index<S> {
         k: usize,
         filter: Option<&Filter>,
         cancel: &AtomicBool,
-    ) -> Result<Vec<Hits>> {
+        found: impl Fn(usize, Vec<Hits>) + Sync,
+    ) -> Result<()> {
         let one = |number: usize| {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
@@ -211,11 +218,20 @@ impl<S: Symbol> Index<S> {
         }
         if count == 1 {
             let together = self.divides_queries();
-            return Ok(vec![self.best(&one(0)?, k, filter, together)]);
+            found(0, vec![self.best(&one(0)?, k, filter, together)]);
+            return Ok(());
         }
-        let each = (0..count).into_par_iter();
-        each.map(|number| Ok(self.best(&one(number)?, k, filter, false)))
-            .collect()
+        // Each task is taken by whoever is free: nobody waits before the end, and then for one task.
+        let size = (count / LEAST_TASKS).clamp(1, MOST_OF_TASK);
+        let tasks = (0..count.div_ceil(size)).into_par_iter().with_max_len(1);
+        tasks.try_for_each(|task| {
+            let numbers = task * size..count.min((task + 1) * size);
+            let answers = numbers
+                .clone()
+                .map(|number| Ok(self.best(&one(number)?, k, filter, false)));
+            found(numbers.start, answers.collect::<Result<_>>()?);
+            Ok(())
+        })
     }
 
     /// Finds the common n-grams of segments whose are not known yet, and their codes.
