@@ -17,7 +17,7 @@ __all__ = [
     "__version__",
     "answers",
     "normalize",
-    "texts_of_field",
+    "read_documents",
 ]
 
 __version__: str
@@ -168,10 +168,13 @@ def answers(
 def normalize(text: str) -> str:
     """Normalise a text as LeNLP does: to ASCII, lowercase, without punctuation, trimmed."""
 
-def texts_of_field(documents: list[dict[str, Any]], field: str) -> list[str] | None:
-    """Return the strings that documents have in a field, "" where they have no such field.
+def read_documents(
+    documents: list[dict[str, Any]], key: str, fields: list[str]
+) -> tuple[list[Any], list[str]] | None:
+    """Return the keys of documents, and their texts: the strings of `fields`, joined by a blank.
 
-    None if there is a document that is no dict, or has something else there.
+    Fields that a document lacks count as "". None if a document is not plainly a dict of a key and
+    strings.
     """
 
 @final

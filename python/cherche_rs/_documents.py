@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
 Document: TypeAlias = dict[str, Any]
@@ -52,6 +52,30 @@ def text_of(document: Document, fields: list[str]) -> str:
                 f"{type(value).__name__}: {value!r}; the document: {document!r:.200}"
             )
     raise TypeError(f"cannot read the fields {fields} of the document {document!r:.200}")
+
+
+def key_of(document: Document, key: str) -> Hashable:
+    """Return the key of a document.
+
+    Raises
+    ------
+    KeyError
+        If the document has no such field.
+    TypeError
+        If it is not a dict, or if the key cannot be hashed.
+    """
+    try:
+        value = document[key]
+    except KeyError:
+        raise KeyError(
+            f"a document has no field {key!r}, which is the key: {document!r:.200}"
+        ) from None
+    except (TypeError, IndexError):
+        raise TypeError(
+            f"a document must be a dict, got {type(document).__name__}: {document!r:.200}"
+        ) from None
+    hash(value)
+    return value
 
 
 def nothing_to_rank(q: Query) -> Answer:

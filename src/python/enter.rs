@@ -12,7 +12,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// How often a long call looks for a pending signal.
-const SIGNAL_POLL: Duration = Duration::from_millis(50);
+pub const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -120,7 +120,8 @@ fn watch<P: Send, T: Send>(
     })
 }
 
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// The outcome of `work`, whose panics are errors.
+pub fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<String>()

@@ -2,9 +2,11 @@
 
 mod answers;
 mod cross_encoder;
+mod documents;
 mod enter;
 mod keys;
 mod ngram_index;
+mod prepare;
 mod report;
 mod sparse_index;
 mod texts;
@@ -18,7 +20,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<report::Report>()?;
     m.add_function(wrap_pyfunction!(ngram_index::normalize, m)?)?;
     m.add_function(wrap_pyfunction!(answers::answers, m)?)?;
-    m.add_function(wrap_pyfunction!(texts::texts_of_field, m)?)?;
+    m.add_function(wrap_pyfunction!(documents::read_documents, m)?)?;
     m.add_class::<keys::StoredKeys>()?;
     m.add_class::<ngram_index::NgramIndex>()?;
     m.add_class::<sparse_index::SparseIndex>()?;

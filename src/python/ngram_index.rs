@@ -3,25 +3,26 @@
 use super::answers::Documents;
 use super::enter::{HandOver, enter, enter_interruptible, enter_streaming, enter_watched};
 use super::keys::StoredKeys;
+use super::prepare::{prepared, string};
 use super::texts::utf8;
 use crate::error::{Error, Result};
 use crate::retrieve::{
-    Analyzer, Archive, Engine, Hits, Keys, Part, Progress, TextBlock, Unit, Weighting,
+    Analyzer, Archive, Engine, Hits, Keys, Part, Progress, Unit, Weighting,
 };
 use numpy::{PyArray1, ToPyArray};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// An exact n-gram index over documents numbered 0, 1, ...
 #[pyclass(frozen, module = "cherche_rs._core")]
 pub struct NgramIndex {
     engine: RwLock<Engine>,
-    /// N-grams that begin at a position.
-    lengths: usize,
+    /// The engine's.
+    analyzer: Arc<Analyzer>,
 }
 
 /// Queries that are searched before whoever changes the index gets his turn.
@@ -77,8 +78,10 @@ impl NgramIndex {
             None => Weighting::TfIdf,
             Some((k1, b, epsilon)) => Weighting::Bm25 { k1, b, epsilon },
         };
-        let blocks = blocks(texts)?;
-        let done = AtomicU64::new(0);
+        let analyzer = analyzer.validated()?;
+        let blocks = prepared(&analyzer, texts)?;
+        let count = texts.len() as u64;
+        let done = AtomicU64::new(count);
         let fit = |cancel: &_| {
             let progress = Progress::counted(cancel, &done);
             Engine::fit(analyzer, weighting, blocks, progress)
@@ -86,9 +89,7 @@ impl NgramIndex {
         let tick = |_: Python<'_>| match &progress {
             Some(report) => {
                 let texts_done = done.load(Ordering::Relaxed) / Progress::PHASES;
-                report
-                    .call1((texts_done.min(texts.len() as u64),))
-                    .map(drop)
+                report.call1((texts_done.min(count),)).map(drop)
             }
             None => Ok(()),
         };
@@ -97,9 +98,9 @@ impl NgramIndex {
 
     /// Adds documents without fitting again.
     fn add(&self, py: Python<'_>, texts: &Bound<'_, PyList>) -> PyResult<()> {
-        let blocks = blocks(texts)?;
+        let blocks = prepared(&self.analyzer, texts)?;
         let bytes: usize = blocks.iter().filter_map(|block| block.ends().last()).sum();
-        let short = bytes * self.lengths < WATCHED;
+        let short = bytes * self.analyzer.lengths() < WATCHED;
         let add = |cancel: &_| self.write().add(blocks, Progress::new(cancel));
         match short {
             true => enter(py, || add(&Default::default())),
@@ -134,7 +135,10 @@ impl NgramIndex {
         let queries: Vec<String> = queries
             .iter()
             .enumerate()
-            .map(|(index, query)| Ok(text(&query, "query", index)?.to_owned()))
+            .map(|(index, query)| {
+                let query = string(query, "query", index)?;
+                Ok(utf8(&query, || format!("query {index}"))?.to_owned())
+            })
             .collect::<PyResult<_>>()?;
         let documents = Documents::new(py, key, keys, single)?;
         let allowed = allowed.as_deref();
@@ -144,7 +148,7 @@ impl NgramIndex {
             Ok(engine)
         };
         let bytes: usize = queries.iter().map(String::len).sum();
-        if queries.len() <= FEW && bytes * self.lengths < WATCHED {
+        if queries.len() <= FEW && bytes * self.analyzer.lengths() < WATCHED {
             // A helper thread would take as long as the search.
             let search = || engine()?.search(&queries, k, allowed, &Default::default());
             let hits = enter(py, search)?;
@@ -244,7 +248,7 @@ impl NgramIndex {
 impl NgramIndex {
     fn new(engine: Engine) -> Self {
         Self {
-            lengths: engine.lengths(),
+            analyzer: engine.analyzer(),
             engine: RwLock::new(engine),
         }
     }
@@ -273,26 +277,6 @@ fn check_numbers(engine: &Engine, numbers: &[u32]) -> Result<()> {
             engine.len()
         ))),
     }
-}
-
-/// The text of a query or document, the `index`-th of those given.
-fn text<'a>(value: &'a Bound<'_, PyAny>, what: &str, index: usize) -> PyResult<&'a str> {
-    let text = value.cast::<PyString>().map_err(|_| {
-        let kind = value.get_type().name().map(|name| name.to_string());
-        PyTypeError::new_err(format!(
-            "{what} {index}: a text must be a string, got {}",
-            kind.unwrap_or_default()
-        ))
-    })?;
-    utf8(text, || format!("{what} {index}"))
-}
-
-fn blocks(texts: &Bound<'_, PyList>) -> PyResult<Vec<TextBlock>> {
-    let mut blocks = Vec::new();
-    for (index, value) in texts.iter().enumerate() {
-        TextBlock::push_to(&mut blocks, text(&value, "document", index)?);
-    }
-    Ok(blocks)
 }
 
 /// Normalises a text as LeNLP does: to ASCII, lowercase, without punctuation, trimmed.

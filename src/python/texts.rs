@@ -3,7 +3,7 @@
 use crate::rank::plan::Pairs;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple};
 
 /// The strings of a list of pairs, held while the engine borrows their UTF-8.
 pub struct Texts<'py>(Vec<(Bound<'py, PyString>, Bound<'py, PyString>)>);
@@ -42,30 +42,6 @@ pub fn utf8<'a>(
             place()
         ))
     })
-}
-
-/// The strings that documents have in a field, an empty one where they have no such field; None if
-/// there is a document that is no dict, or has something else there.
-#[pyfunction]
-pub fn texts_of_field<'py>(
-    documents: &Bound<'py, PyList>,
-    field: &Bound<'py, PyString>,
-) -> PyResult<Option<Bound<'py, PyList>>> {
-    let py = documents.py();
-    let empty = PyString::new(py, "").into_any();
-    let mut texts = Vec::with_capacity(documents.len());
-    for document in documents.iter() {
-        let Ok(document) = document.cast_exact::<PyDict>() else {
-            return Ok(None);
-        };
-        let text = document.get_item(field)?;
-        let text = text.unwrap_or_else(|| empty.clone());
-        if !text.is_exact_instance_of::<PyString>() {
-            return Ok(None);
-        }
-        texts.push(text);
-    }
-    PyList::new(py, texts).map(Some)
 }
 
 fn text_pair<'py>(

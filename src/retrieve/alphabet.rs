@@ -107,13 +107,15 @@ impl Alphabet {
     }
 
     /// The codes of prepared texts.
-    pub fn encode_block<S: Symbol>(&self, block: &TextBlock) -> Encoded<S> {
-        if let (Symbols::Chars { ascii, .. }, Some(bytes)) = (&self.symbols, block.as_ascii()) {
-            let code = |&byte: &u8| S::from_code(ascii[usize::from(byte & 127)]);
-            return Encoded {
-                symbols: bytes.iter().map(code).collect(),
-                ends: block.ends().to_vec(),
-            };
+    pub fn encode_block<S: Symbol>(&self, block: TextBlock) -> Encoded<S> {
+        if let Symbols::Chars { ascii, .. } = &self.symbols
+            && block.as_ascii().is_some()
+        {
+            let (bytes, ends) = block.into_parts();
+            let code = |byte: u8| S::from_code(ascii[usize::from(byte & 127)]);
+            // Bytes for bytes: this takes no new memory.
+            let symbols = bytes.into_iter().map(code).collect();
+            return Encoded { symbols, ends };
         }
         let mut encoded = Encoded {
             symbols: Vec::new(),
@@ -165,12 +167,19 @@ fn sorted_union<'a, T: Ord + std::hash::Hash + Eq + Send>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::analyzer::Analyzer;
     use super::*;
 
     #[test]
     fn codes_follow_the_order_of_symbols_and_survive_a_round_trip() {
-        let mut text = TextBlock::default();
-        text.push("b é a");
+        let as_it_is = Analyzer {
+            unit: Unit::Char,
+            normalize: false,
+            stop_words: None,
+            shortest: 1,
+            longest: 1,
+        };
+        let text = TextBlock::prepared(&as_it_is, &["b é a"]);
         for (unit, probe, expected) in [
             (Unit::Char, "ab\nzé", vec![2u32, 3, 5, 5, 4]),
             (Unit::Word, "a  é zz b", vec![1, 3, 4, 2]),

@@ -46,6 +46,11 @@ impl Analyzer {
         Ok(self)
     }
 
+    /// Lengths of n-grams there are.
+    pub fn lengths(&self) -> usize {
+        self.longest - self.shortest + 1
+    }
+
     /// Appends the text without what the analyzer drops, as UTF-8, to `out`.
     pub fn prepare(&self, text: &str, out: &mut Vec<u8>) {
         let start = out.len();

@@ -7,17 +7,18 @@ use super::index::Index;
 use super::ngrams::{Shape, Symbol};
 use super::parcels::{Parcels, Part};
 use super::progress::Progress;
-use super::texts::{TextBlock, encode, prepare};
+use super::texts::{TextBlock, encode};
 use super::top_k::Hits;
 use super::weighting::Weighting;
 use crate::error::Result;
 use crate::pool::on_pool;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 /// Analyzer, alphabet and index.
 pub struct Engine {
-    analyzer: Analyzer,
+    analyzer: Arc<Analyzer>,
     alphabet: Alphabet,
     index: AnyIndex,
 }
@@ -39,17 +40,17 @@ macro_rules! with {
 }
 
 impl Engine {
-    /// Learns alphabet, frequencies and lengths from the texts, and indexes them.
+    /// Learns alphabet, frequencies and lengths from texts that the analyzer has prepared, and indexes
+    /// them.
     pub fn fit(
         analyzer: Analyzer,
         weighting: Weighting,
-        texts: Vec<TextBlock>,
+        prepared: Vec<TextBlock>,
         progress: Progress,
     ) -> Result<Self> {
-        let analyzer = analyzer.validated()?;
+        let analyzer = Arc::new(analyzer.validated()?);
         let weighting = weighting.validated()?;
         on_pool(|| {
-            let prepared = prepare(&analyzer, texts, progress)?;
             let alphabet = Alphabet::of(analyzer.unit, &prepared);
             let shape = Shape {
                 bits: alphabet.bits(),
@@ -89,22 +90,19 @@ impl Engine {
         with!(&self.index, index => index.model.weighting)
     }
 
-    /// Adds documents; what was learned stays as it is. On failure nothing is added.
-    pub fn add(&mut self, texts: Vec<TextBlock>, progress: Progress) -> Result<()> {
+    /// Adds prepared texts; what was learned stays as it is. On failure nothing is added.
+    pub fn add(&mut self, prepared: Vec<TextBlock>, progress: Progress) -> Result<()> {
         let Self {
-            analyzer,
-            alphabet,
-            index,
+            alphabet, index, ..
         } = self;
-        on_pool(|| {
-            let prepared = prepare(analyzer, texts, progress)?;
-            with!(index, index => index.add(encode(alphabet, prepared, progress)?, progress))
-        })
+        on_pool(
+            || with!(index, index => index.add(encode(alphabet, prepared, progress)?, progress)),
+        )
     }
 
-    /// Lengths of n-grams there are.
-    pub fn lengths(&self) -> usize {
-        self.analyzer.longest - self.analyzer.shortest + 1
+    /// What prepares its texts.
+    pub fn analyzer(&self) -> Arc<Analyzer> {
+        Arc::clone(&self.analyzer)
     }
 
     /// Removes documents by their numbers.
@@ -175,7 +173,7 @@ impl Engine {
     /// Adds the engine to an archive.
     pub fn sections(&self, extra: serde_json::Value) -> Sections<'_> {
         let meta = serde_json::json!({
-            "analyzer": self.analyzer,
+            "analyzer": *self.analyzer,
             "alphabet": self.alphabet.to_text(),
             "wide": matches!(self.index, AnyIndex::Wide(_)),
             "extra": extra,
@@ -191,7 +189,7 @@ impl Engine {
         let damaged = |what: &'static str| move |_| archive.damaged(what);
         let analyzer: Analyzer =
             serde_json::from_value(field("analyzer")).map_err(damaged("analyzer"))?;
-        let analyzer = analyzer.validated()?;
+        let analyzer = Arc::new(analyzer.validated()?);
         let text: String =
             serde_json::from_value(field("alphabet")).map_err(damaged("alphabet"))?;
         let wide: bool = serde_json::from_value(field("wide")).map_err(damaged("width"))?;

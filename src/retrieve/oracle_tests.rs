@@ -82,12 +82,13 @@ impl Oracle {
     }
 }
 
-fn blocks(texts: &[String]) -> Vec<TextBlock> {
-    let mut blocks = Vec::new();
-    for text in texts {
-        TextBlock::push_to(&mut blocks, text);
-    }
-    blocks
+/// Blocks as small as tests need them to be several.
+fn blocks(analyzer: &Analyzer, texts: &[String]) -> Vec<TextBlock> {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let parts = texts.chunks(100);
+    parts
+        .map(|part| TextBlock::prepared(analyzer, part))
+        .collect()
 }
 
 fn go() -> AtomicBool {
@@ -131,14 +132,16 @@ fn compare(
     let mut engine = Engine::fit(
         analyzer.clone(),
         weighting,
-        blocks(fitted),
+        blocks(analyzer, fitted),
         Progress::new(&go()),
     )
     .unwrap();
     let mut bags: Vec<Bag> = fitted.iter().map(|text| bag(analyzer, text)).collect();
     let oracle = Oracle::fit(weighting, &bags);
     for texts in added {
-        engine.add(blocks(texts), Progress::new(&go())).unwrap();
+        engine
+            .add(blocks(analyzer, texts), Progress::new(&go()))
+            .unwrap();
         bags.extend(texts.iter().map(|text| bag(analyzer, text)));
     }
     let archive = Archive::from_bytes(engine.sections(serde_json::Value::Null).to_bytes()).unwrap();
@@ -345,7 +348,7 @@ fn several_segments_and_any_number_of_threads_give_the_same_answers() {
                 Engine::fit(
                     analyzer.clone(),
                     weighting,
-                    blocks(&texts),
+                    blocks(&analyzer, &texts),
                     Progress::new(&go()),
                 )
                 .unwrap()

@@ -11,8 +11,8 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// How often each document of a build is counted: prepared, counted by bucket, scattered, read
-    /// off.
+    /// How often each document of a build is counted: prepared (before), counted by bucket, scattered,
+    /// read off.
     pub const PHASES: u64 = 4;
 
     /// Work that `cancel` stops.

@@ -18,7 +18,7 @@ pub fn max_symbols(shape: &Shape) -> usize {
     MAX_SYMBOLS.min(u32::MAX as usize / lengths)
 }
 
-/// Texts as UTF-8, one after the other: a task for a thread.
+/// Prepared texts as UTF-8, one after the other: a task for a thread.
 #[derive(Default)]
 pub struct TextBlock {
     bytes: Vec<u8>,
@@ -26,28 +26,22 @@ pub struct TextBlock {
 }
 
 impl TextBlock {
-    /// A block is full at this many texts or bytes: enough to be worth a task.
-    const TEXTS: usize = 2048;
-    const BYTES: usize = 1 << 22;
-
-    pub fn push(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(self.bytes.len());
+    /// Texts without what the analyzer drops.
+    pub fn prepared(analyzer: &Analyzer, texts: &[&str]) -> Self {
+        let mut prepared = Self {
+            bytes: Vec::with_capacity(texts.iter().map(|text| text.len()).sum()),
+            ends: Vec::with_capacity(texts.len()),
+        };
+        for text in texts {
+            analyzer.prepare(text, &mut prepared.bytes);
+            prepared.ends.push(prepared.bytes.len());
+        }
+        prepared
     }
 
-    /// Appends a text to the last block, or to a new one.
-    pub fn push_to(blocks: &mut Vec<TextBlock>, text: &str) {
-        let full =
-            |block: &TextBlock| block.ends.len() >= Self::TEXTS || block.bytes.len() >= Self::BYTES;
-        if blocks.last().is_none_or(full) {
-            let like = blocks.last();
-            blocks.push(Self {
-                bytes: Vec::with_capacity(like.map_or(0, |block| block.bytes.len() * 9 / 8)),
-                ends: Vec::with_capacity(like.map_or(0, |block| block.ends.len())),
-            });
-        }
-        let last = blocks.last_mut().expect("there is a block now");
-        last.push(text);
+    /// The texts together, and where each ends.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<usize>) {
+        (self.bytes, self.ends)
     }
 
     /// Where each text ends.
@@ -66,39 +60,12 @@ impl TextBlock {
     pub fn as_ascii(&self) -> Option<&[u8]> {
         self.bytes.is_ascii().then_some(&self.bytes)
     }
-
-    /// The texts without what the analyzer drops.
-    fn prepared(&self, analyzer: &Analyzer) -> Self {
-        let mut prepared = Self {
-            bytes: Vec::with_capacity(self.bytes.len()),
-            ends: Vec::with_capacity(self.ends.len()),
-        };
-        for text in self.texts() {
-            analyzer.prepare(text, &mut prepared.bytes);
-            prepared.ends.push(prepared.bytes.len());
-        }
-        prepared
-    }
 }
 
 /// Texts as symbols, one after the other.
 pub struct Encoded<S> {
     pub symbols: Vec<S>,
     pub ends: Vec<usize>,
-}
-
-/// Texts without what the analyzer drops.
-pub fn prepare(
-    analyzer: &Analyzer,
-    blocks: Vec<TextBlock>,
-    progress: Progress,
-) -> Result<Vec<TextBlock>> {
-    let prepare = |block: TextBlock| {
-        let prepared = block.prepared(analyzer);
-        progress.advance(prepared.ends.len())?;
-        Ok(prepared)
-    };
-    blocks.into_par_iter().map(prepare).collect()
 }
 
 /// Prepared texts as symbols.
@@ -109,7 +76,7 @@ pub fn encode<S: Symbol>(
 ) -> Result<Vec<Encoded<S>>> {
     let encode = |block: TextBlock| {
         progress.check()?;
-        Ok(alphabet.encode_block(&block))
+        Ok(alphabet.encode_block(block))
     };
     blocks.into_par_iter().map(encode).collect()
 }

@@ -7,18 +7,17 @@ import operator
 import os
 import threading
 from collections.abc import Collection, Hashable, Iterator, Sequence
-from itertools import compress
 from typing import Any, TypeVar
 
 from .._core import StoredKeys
-from .._documents import Answer, Document, Query, positive
+from .._documents import Answer, Document, Query, key_of, positive
 from .._progress import late_counter
 from ..sparse import BM25Vectorizer, TfidfVectorizer
 from ..utils import yield_batch
 from .base import Retriever
 from .foreign import VectorizerBackend
 from .native import NativeBackend
-from .texts import texts_of
+from .texts import keys_and_texts
 
 __all__ = ["TfIdf"]
 
@@ -85,13 +84,12 @@ class TfIdf(Retriever):
                 f"{type(self).__name__} needs documents to fit its weights on; got documents=None"
             )
         self.tfidf = self._default_vectorizer() if tfidf is None else tfidf
-        documents = list(documents)
-        self._keys: list[Hashable] | StoredKeys = _keys(documents, key)
+        keys, texts = keys_and_texts(list(documents), key, self.on)
+        self._keys: list[Hashable] | StoredKeys = keys
         self._removed: set[int] = set()
         self._numbers: dict[Hashable, list[int]] | None = None
-        self._known: set[Hashable] | None = set(self._keys)
+        self._known: set[Hashable] | None = set(keys)
         self._changing = threading.RLock()
-        texts = texts_of(documents, self.on)
         self._backend: NativeBackend | VectorizerBackend
         if not isinstance(self.tfidf, TfidfVectorizer):
             self._backend = VectorizerBackend(self.tfidf, texts, fit)
@@ -102,7 +100,7 @@ class TfIdf(Retriever):
         else:
             raise ValueError("fit=False needs a vectorizer that is fitted already, as tfidf")
         if k is None:
-            self.k = len(self._keys)
+            self.k = len(keys)
 
     @staticmethod
     def _default_vectorizer() -> TfidfVectorizer:
@@ -170,12 +168,16 @@ class TfIdf(Retriever):
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
             with self._changing:
                 known = self._known_keys()
-                keys = _keys(batch, self.key)
+                keys, texts = keys_and_texts(batch, self.key, self.on)
                 if not known.isdisjoint(keys):
-                    new = [key not in known for key in keys]
-                    batch, keys = list(compress(batch, new)), list(compress(keys, new))
+                    new = [
+                        document
+                        for document, key in zip(batch, keys, strict=True)
+                        if key not in known
+                    ]
+                    keys, texts = keys_and_texts(new, self.key, self.on)
                 if keys:
-                    self._append(keys, texts_of(batch, self.on))
+                    self._append(keys, texts)
         return self
 
     def _append(self, keys: list[Hashable], texts: list[str]) -> None:
@@ -241,8 +243,8 @@ class TfIdf(Retriever):
         The retriever itself. After an error all documents are as they were; after Ctrl-C all are as
         they were, or all are replaced.
         """
-        latest = {_key(document, self.key): document for document in documents}
-        texts = texts_of(list(latest.values()), self.on)
+        latest = {key_of(document, self.key): document for document in documents}
+        _, texts = keys_and_texts(list(latest.values()), self.key, self.on)
         with self._changing:
             known = self._known_keys()
             old = [number for key in latest if key in known for number in self._numbers_of(key)]
@@ -442,29 +444,6 @@ class TfIdf(Retriever):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._changing = threading.RLock()
-
-
-def _keys(documents: list[Document], key: str) -> list[Hashable]:
-    try:
-        return list(map(operator.itemgetter(key), documents))
-    except (KeyError, TypeError, IndexError):
-        # One by one, to tell which document it is.
-        return [_key(document, key) for document in documents]
-
-
-def _key(document: Document, key: str) -> Hashable:
-    try:
-        value = document[key]
-    except KeyError:
-        raise KeyError(
-            f"a document has no field {key!r}, which is the key: {document!r:.200}"
-        ) from None
-    except (TypeError, IndexError):
-        raise TypeError(
-            f"a document must be a dict, got {type(document).__name__}: {document!r:.200}"
-        ) from None
-    hash(value)
-    return value
 
 
 def _queries(q: Sequence[str]) -> list[str]:
