@@ -32,8 +32,8 @@ pub struct Built {
     /// Document of each posting.
     pub docs: Buffer<u16>,
     pub repeats: Vec<Repeat>,
-    /// Documents that have each n-gram.
-    pub df: Counts,
+    /// Documents that have each n-gram, if somebody will ask.
+    pub df: Option<Counts>,
 }
 
 /// Width of the table for a segment with so many positions: whole symbols of the shortest n-grams
@@ -56,24 +56,28 @@ pub fn positions<S: Symbol>(shape: &Shape, texts: &Texts<S>) -> usize {
         .sum()
 }
 
-/// Sorts the positions of `texts`. Fails only if cancelled. With `spelled_by_texts`, paths are
-/// spelled by their places there.
+/// Sorts the positions of `texts`. Fails only if cancelled, or for want of memory. Paths of `added`
+/// texts are spelled by their places there, and their n-grams are not counted.
 pub fn build<S: Symbol>(
     shape: &Shape,
     texts: &Texts<S>,
     table_bits: u32,
-    spelled_by_texts: bool,
+    added: bool,
     progress: Progress,
 ) -> Result<Built> {
-    let layout = Layout::new(shape, texts, table_bits, spelled_by_texts);
-    match layout.narrow {
-        true => build_of::<S, u32>(&layout, progress),
-        false => build_of::<S, u64>(&layout, progress),
+    let layout = Layout::new(shape, texts, table_bits, added);
+    match (added, layout.narrow) {
+        (true, _) => build_of::<S, u64, false>(&layout, progress),
+        (false, true) => build_of::<S, u32, true>(&layout, progress),
+        (false, false) => build_of::<S, u64, true>(&layout, progress),
     }
 }
 
-/// The same with records of either width.
-fn build_of<S: Symbol, R: Stored>(layout: &Layout<S>, progress: Progress) -> Result<Built> {
+/// The same with records of either width, whose n-grams are `COUNTED` or not.
+fn build_of<S: Symbol, R: Stored, const COUNTED: bool>(
+    layout: &Layout<S>,
+    progress: Progress,
+) -> Result<Built> {
     let (mut records, starts) = scatter::<S, R>(layout, progress)?;
     let mut docs = Scratch::new(records.len())?;
     let mut tasks = Vec::new();
@@ -91,13 +95,17 @@ fn build_of<S: Symbol, R: Stored>(layout: &Layout<S>, progress: Progress) -> Res
             progress.check()?;
             // Postings of all documents, in place of all postings of some documents.
             let share = layout.texts.len() * docs.len() / starts[starts.len() - 1].max(1) as usize;
-            let group = read_off(layout, buckets, &starts, records, docs, memory);
+            let group = read_off::<S, R, COUNTED>(layout, buckets, &starts, records, docs, memory);
             progress.advance(share)?;
             Ok(group)
         })
         .collect::<Result<_>>()?;
     drop(records);
-    assemble(layout, groups, docs)
+    let mut built = assemble(layout, &groups, docs)?;
+    if COUNTED {
+        built.df = Some(Counts::join(groups.iter().map(|group| &group.df))?);
+    }
+    Ok(built)
 }
 
 /// Cuts the buckets into groups with about as many records each.
@@ -120,12 +128,8 @@ fn groups(starts: &[u32]) -> Vec<Range<usize>> {
     groups
 }
 
-fn assemble<S: Symbol>(
-    layout: &Layout<S>,
-    groups: Vec<Group>,
-    docs: Scratch<u16>,
-) -> Result<Built> {
-    let fresh = join(&groups, |group| &group.fresh)?;
+fn assemble<S: Symbol>(layout: &Layout<S>, groups: &[Group], docs: Scratch<u16>) -> Result<Built> {
+    let fresh = join(groups, |group| &group.fresh)?;
     let spelling: Vec<&Draft> = groups.iter().map(|group| &group.spelling).collect();
     let spelling = Packed::join(&spelling, width_of(layout.largest_spelling()))?;
     let spelling = match layout.rest_bits {
@@ -146,14 +150,14 @@ fn assemble<S: Symbol>(
             table: Table::new(sizes, 1 << layout.table_bits),
             table_bits: layout.table_bits,
             spelling,
-            shared: join(&groups, |group| &group.shared)?.into(),
+            shared: join(groups, |group| &group.shared)?.into(),
             marks: marks(&fresh).into(),
             fresh: fresh.into(),
             starts: Packed::join(&starts.collect::<Vec<_>>(), width)?,
         },
         docs: docs.into(),
-        repeats: join_for_a_time(&groups, |group| &group.repeats),
-        df: Counts::join(groups.iter().map(|group| &group.df))?,
+        repeats: join_for_a_time(groups, |group| &group.repeats),
+        df: None,
     })
 }
 

@@ -129,7 +129,6 @@ impl<S: Symbol> Index<S> {
             let bits = build::table_bits(&self.shape, build::positions(&self.shape, &texts));
             let (mut segment, repeats) =
                 Segment::build(&self.shape, texts, bits, true, first as u32, progress)?;
-            segment.df = None;
             let frequencies = lookup::of_added(&self.shape, &segment, &self.segments)?;
             let weighed = segment.weigh(&self.shape, &self.model, Some(&frequencies), &repeats);
             bounds = bounds.join(weighed);

@@ -138,20 +138,14 @@ impl<'a, S: Symbol> Added<'a, S> {
 
     /// The same along the codes of the fitted segment.
     fn merge(&self, fitted: &Segment<S>, codes: &Codes, df: &Counts, frequencies: &mut [u32]) {
-        // The n-grams that are found, and where their frequencies go.
-        let mut known = Vec::with_capacity(frequencies.len());
+        let mut df = df.ascending();
         let paths = self.paths.iter().copied();
         codes.walk(self.shape, &fitted.trie, paths, |path, length, ngram| {
             // What the first path shares with one of another task is no news.
             if let Some(place) = self.place(path, length) {
-                df.prefetch(ngram);
-                known.push((ngram as u32, place as u32));
+                frequencies[place] += df.get(ngram);
             }
         });
-        let mut df = df.ascending();
-        for (ngram, place) in known {
-            frequencies[place as usize] += df.get(ngram as usize);
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::counts::Counts;
 use super::ngrams::{Shape, Symbol};
 use super::records::MAX_DOCS;
 use super::segment::{Model, Segment};
+use super::weighting::Weighting;
 use rayon::prelude::*;
 use std::ops::{AddAssign, Range};
 
@@ -40,11 +41,9 @@ impl Norms {
             frequencies,
         };
         let length = |doc: usize| segment.texts.get(doc).len();
-        // Some fitted document has every n-gram of a fitted one.
-        let unknown = match segment.df {
-            Some(_) => None,
-            None => Some(walk.unknown()),
-        };
+        // Some fitted document has every n-gram of a fitted one; and nothing penalises tf-idf's.
+        let known = segment.df.is_some() || weighting == Weighting::TfIdf;
+        let unknown = (!known).then(|| walk.unknown());
         let penalties: Vec<f64> = (0..segment.len())
             .map(|doc| {
                 let unknown = unknown.as_ref().map_or(0.0, |unknown| unknown[doc]);

@@ -56,8 +56,8 @@ pub struct Memory<R> {
 }
 
 /// Sorts the records of some buckets, reads off their paths and writes the documents of their
-/// postings to `docs`.
-pub fn read_off<S: Symbol, R: Stored>(
+/// postings to `docs`. Documents that have an n-gram are `COUNTED` or not.
+pub fn read_off<S: Symbol, R: Stored, const COUNTED: bool>(
     layout: &Layout<S>,
     buckets: Range<usize>,
     starts: &[u32],
@@ -91,7 +91,7 @@ pub fn read_off<S: Symbol, R: Stored>(
             records.sort_unstable_by(|&a, &b| layout.order(a.record(), b.record()));
             records
         };
-        reader.bucket(sorted, starts[bucket], &mut docs[range]);
+        reader.bucket::<R, COUNTED>(sorted, starts[bucket], &mut docs[range]);
     }
     let mut group = reader.group;
     group.repeats = again.repeats(layout.shape);
@@ -111,7 +111,12 @@ struct Reader<'a, S: Symbol> {
 
 impl<S: Symbol> Reader<'_, S> {
     /// Reads a bucket whose postings begin with number `first`.
-    fn bucket<R: Stored>(&mut self, records: &[R], first: u32, docs: &mut [u16]) {
+    fn bucket<R: Stored, const COUNTED: bool>(
+        &mut self,
+        records: &[R],
+        first: u32,
+        docs: &mut [u16],
+    ) {
         let (paths, flagged) = match records {
             [] => (0, 0),
             _ => self.scan(records, docs),
@@ -141,27 +146,34 @@ impl<S: Symbol> Reader<'_, S> {
             let shared = previous.map_or(0, |previous| layout.shared(previous, record));
             let shared = shared.max(shortest - 1);
             previous = Some(record);
-            close(&mut group.df, &open[shared + 1..=depth], posting);
-            depth = layout.length(record);
-            for slot in &mut open[shared + 1..=depth] {
-                *slot = Open {
-                    ngram: group.df.push(),
-                    first: posting,
-                    again: 0,
-                };
+            let before = std::mem::replace(&mut depth, layout.length(record));
+            if COUNTED {
+                close(&mut group.df, &open[shared + 1..=before], posting);
+                for slot in &mut open[shared + 1..=depth] {
+                    *slot = Open {
+                        ngram: group.df.push(),
+                        first: posting,
+                        again: 0,
+                    };
+                }
             }
             group.spelling.push(layout.spelling(record));
             group.shared.push(shared as u8);
             group.fresh.push((depth - shared) as u8);
             group.starts.push(posting.into());
+            if !COUNTED {
+                continue;
+            }
             let end = first + bounds[path + 1];
             while let Some(event) = events.next_if(|event| event.posting < end) {
                 let reach = usize::from(event.reach);
                 open[shortest..=reach].iter_mut().for_each(|n| n.again += 1);
             }
         }
-        let end = first + records.len() as u32;
-        close(&mut group.df, &open[shortest..=depth], end);
+        if COUNTED {
+            let end = first + records.len() as u32;
+            close(&mut group.df, &open[shortest..=depth], end);
+        }
     }
 
     /// Writes the documents of a bucket's records; finds where its paths begin and which records have
@@ -318,7 +330,14 @@ mod tests {
                 let mut docs = vec![0; records.len()];
                 let mut memory = Memory::default();
                 let all = 0..starts.len() - 1;
-                let group = read_off(&layout, all, &starts, &mut records, &mut docs, &mut memory);
+                let group = read_off::<_, _, true>(
+                    &layout,
+                    all,
+                    &starts,
+                    &mut records,
+                    &mut docs,
+                    &mut memory,
+                );
                 let found = Counts::join(std::iter::once(&group.df)).unwrap();
                 assert_eq!(group.df.len(), df.len());
                 let found: Vec<u32> = (0..df.len()).map(|at| found.get(at)).collect();

@@ -80,23 +80,24 @@ pub struct Segment<S: Symbol> {
 }
 
 impl<S: Symbol> Segment<S> {
-    /// Sorts the texts, which stay if the segment is to be merged later; documents have no weights yet. Also gives the n-grams that documents repeat.
+    /// Sorts the texts; documents have no weights yet. Also gives the n-grams that documents repeat.
+    /// Those of `added` texts have no df; the texts stay, as the segment is to be merged later.
     pub fn build(
         shape: &Shape,
         texts: Texts<S>,
         table_bits: u32,
-        spelled_by_texts: bool,
+        added: bool,
         first: u32,
         progress: Progress,
     ) -> Result<(Self, Vec<Repeat>)> {
-        let built = build::build(shape, &texts, table_bits, spelled_by_texts, progress)?;
+        let built = build::build(shape, &texts, table_bits, added, progress)?;
         let segment = Self {
             trie: built.trie,
             common: OnceLock::new(),
             codes: OnceLock::new(),
             docs: built.docs,
             repeats: Repeats::default(),
-            df: Some(built.df),
+            df: built.df,
             factors: vec![0.0; texts.len()],
             penalties: Vec::new().into(),
             texts,
@@ -186,7 +187,6 @@ impl<S: Symbol> Segment<S> {
         let first = segments[0].first;
         let (mut merged, repeats) =
             Self::build(shape, texts, table_bits, true, first, Progress::new(&go))?;
-        merged.df = None;
         let factors: Vec<&[f32]> = segments.iter().map(|s| &s.factors[..]).collect();
         merged.factors = factors.concat();
         if weighting != Weighting::TfIdf {
