@@ -6,9 +6,7 @@ use super::keys::StoredKeys;
 use super::prepare::{prepared, string};
 use super::texts::utf8;
 use crate::error::{Error, Result};
-use crate::retrieve::{
-    Analyzer, Archive, Engine, Hits, Keys, Part, Progress, Unit, Weighting,
-};
+use crate::retrieve::{Analyzer, Archive, Engine, Hits, Keys, Part, Progress, Unit, Weighting};
 use numpy::{PyArray1, ToPyArray};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
