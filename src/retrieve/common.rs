@@ -6,7 +6,7 @@
 
 use super::ngrams::Shape;
 use super::trie::Trie;
-use super::weighting::Weighting;
+use super::weighting::{Excess, Weighting};
 use crate::cpu::prefetch;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -17,6 +17,11 @@ const WORDS: usize = MOST / 64;
 
 /// Which common n-grams a document, or a query, has.
 pub type Row = [u64; WORDS];
+
+/// Whether a row has a common n-gram.
+pub fn has(row: &Row, number: u8) -> bool {
+    row[usize::from(number) / 64] >> (number % 64) & 1 == 1
+}
 
 // Tests have few documents.
 /// Documents of the smallest segment where leaving out pays.
@@ -36,9 +41,17 @@ pub struct Common {
     /// First repeat of each document, and their number.
     pub starts: Vec<u32>,
     /// Common n-grams that a document has more than once, by document.
-    pub repeated: Vec<u8>,
+    pub repeats: Vec<RepeatOf>,
+}
+
+/// A common n-gram that a document has more than once.
+#[derive(Clone, Copy)]
+pub struct RepeatOf {
+    /// Its number among the common ones.
+    pub number: u8,
     /// How often.
-    pub frequencies: Vec<u16>,
+    pub tf: u16,
+    pub excess: Excess,
 }
 
 impl Common {
@@ -85,20 +98,31 @@ impl Common {
             rows,
             norms: Vec::new(),
             starts,
-            repeated: repeats.iter().map(|&(_, number, _)| number).collect(),
-            frequencies: repeats.iter().map(|&(.., tf)| tf).collect(),
+            repeats: repeats
+                .into_iter()
+                .map(|(_, number, tf)| RepeatOf {
+                    number,
+                    tf,
+                    excess: Excess::default(),
+                })
+                .collect(),
         }
     }
 
-    /// Gives the documents their norms, from the square of the idf of each common n-gram.
+    /// Gives the documents their norms, from the square of the idf of each common n-gram, and the
+    /// repeats their excess.
     pub fn weigh(&mut self, idf_squares: &[f64], weighting: Weighting, penalties: &[f32]) {
+        let (repeats, starts) = (&mut self.repeats, &self.starts);
         let rows = self.rows.iter().enumerate();
         let norms = rows.map(|(doc, row)| {
             let of_bits: f64 = bits(row).map(|number| idf_squares[number]).sum();
-            let penalty = penalties.get(doc).map_or(0.0, |&p| p.into());
-            let of_repeats = self.repeats(doc).map(|(number, tf)| {
-                let relative = f64::from(tf) + weighting.excess(tf, penalty);
-                (relative * relative - 1.0) * idf_squares[number]
+            let penalty = penalties.get(doc).copied().unwrap_or_default();
+            let range = starts[doc] as usize..starts[doc + 1] as usize;
+            let of_repeats = repeats[range].iter_mut().map(|repeat| {
+                let tf = repeat.tf.into();
+                repeat.excess = Excess::new(weighting, tf, penalty);
+                let relative = f64::from(tf) + weighting.excess(tf, penalty.into());
+                (relative * relative - 1.0) * idf_squares[usize::from(repeat.number)]
             });
             upper_half((of_bits + of_repeats.sum::<f64>()).sqrt() as f32)
         });
@@ -116,14 +140,9 @@ impl Common {
         postings * ONE_IN >= self.rows.len() && !self.ngrams.is_empty()
     }
 
-    /// Common n-grams that a document has more than once, and how often.
-    pub fn repeats(&self, doc: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
-        let range = self.starts[doc] as usize..self.starts[doc + 1] as usize;
-        let numbers = self.repeated[range.clone()].iter();
-        let frequencies = self.frequencies[range].iter();
-        numbers
-            .zip(frequencies)
-            .map(|(&n, &tf)| (n.into(), tf.into()))
+    /// Common n-grams that a document has more than once.
+    pub fn repeats_of(&self, doc: usize) -> &[RepeatOf] {
+        &self.repeats[self.starts[doc] as usize..self.starts[doc + 1] as usize]
     }
 
     /// Fetches what is known about a document.
@@ -134,10 +153,8 @@ impl Common {
 
     /// Fetches what a document has more than once.
     pub fn prefetch_repeats(&self, doc: usize) {
-        let start = self.starts[doc] as usize;
-        if let (Some(number), Some(tf)) = (self.repeated.get(start), self.frequencies.get(start)) {
-            prefetch(number);
-            prefetch(tf);
+        if let Some(repeat) = self.repeats.get(self.starts[doc] as usize) {
+            prefetch(repeat);
         }
     }
 }

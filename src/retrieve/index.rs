@@ -247,6 +247,7 @@ impl<S: Symbol> Index<S> {
             let squares = frequencies.iter();
             let squares: Vec<f64> = squares.map(|&df| self.model.idf_squares.get(df)).collect();
             common.weigh(&squares, self.model.weighting, &segment.penalties);
+            segment.repeats.weigh(segment.weights(self.model.weighting));
             // Two threads may find the same. None waits: it may have work that the other waits for.
             let _ = segment.common.set(common);
             segment.find_codes(&self.shape);

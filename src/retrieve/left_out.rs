@@ -5,7 +5,7 @@
 //! completed from their rows of bits. It is the principle of MaxScore (Turtle & Flood 1995), and
 //! complete sums are the same to the bit as those that leave nothing out.
 
-use super::common::{Common, MOST, Row};
+use super::common::{Common, MOST, Row, has};
 use super::ngrams::Symbol;
 use super::segment::Segment;
 use super::sum::Sum;
@@ -20,8 +20,8 @@ pub struct LeftOut<'a, T> {
     row: Row,
     /// What an occurrence of each would add.
     values: [T; MOST],
-    /// The same before rounding.
-    units: [f64; MOST],
+    /// Before rounding: the values of the n-grams that it begins with, and those with its own.
+    units: [[f64; 2]; MOST],
     /// |q_C| in units: times the norm of a document, more than its sum lacks but for rounding.
     pub reach: f32,
     /// The rest of what a sum may lack, by a document's factor.
@@ -43,7 +43,7 @@ impl<'a, T: Sum> LeftOut<'a, T> {
             penalties: &segment.penalties,
             row,
             values: [T::default(); MOST],
-            units: [0.0; MOST],
+            units: [[0.0; 2]; MOST],
             reach: reach as f32,
             error,
         }
@@ -51,21 +51,20 @@ impl<'a, T: Sum> LeftOut<'a, T> {
 
     /// Whether a common n-gram is left out.
     pub fn has(&self, number: u8) -> bool {
-        let number = usize::from(number);
-        self.row[number / 64] >> (number % 64) & 1 == 1
+        has(&self.row, number)
     }
 
     /// Says what an occurrence of an n-gram would add.
-    pub fn set(&mut self, number: u8, value: T, units: f64) {
+    pub fn set(&mut self, number: u8, value: T, units: [f64; 2]) {
         let number = usize::from(number);
         self.values[number] = value;
         self.units[number] = units;
     }
 
-    /// What an occurrence of an n-gram would add, rounded and not.
-    pub fn value(&self, number: u8) -> (T, f64) {
+    /// What an occurrence of an n-gram would add, and that before rounding: see `units`.
+    pub fn value(&self, number: u8) -> (T, &[f64]) {
         let number = usize::from(number);
-        (self.values[number], self.units[number])
+        (self.values[number], &self.units[number])
     }
 
     /// The norm of each document's common n-grams.
@@ -93,13 +92,19 @@ impl<'a, T: Sum> LeftOut<'a, T> {
                 both &= both - 1;
             }
         }
-        for (number, tf) in self.common.repeats(doc) {
-            if self.has(number as u8) {
+        for repeat in self.common.repeats_of(doc) {
+            if self.has(repeat.number) {
                 // The bit counted once.
-                let penalty = self.penalties.get(doc).map_or(0.0, |&p| p.into());
-                let excess = self.weighting.excess(tf, penalty) * self.units[number];
+                let number = usize::from(repeat.number);
+                let tf = repeat.tf.into();
                 sum = sum.plus(self.values[number].times(tf - 1));
-                sum = sum.plus(T::wrapped(excess));
+                let excess = repeat.excess.get(|| {
+                    let penalty = self.penalties[doc].into();
+                    self.weighting.excess(tf, penalty)
+                });
+                let [before, here] = self.units[number];
+                sum = sum.plus(T::rounded(excess * here));
+                sum = sum.minus(T::rounded(excess * before));
             }
         }
         sum
@@ -119,9 +124,13 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
 
-    /// Words of Zipf's frequencies over six letters, some of them again and again.
+    /// Words of Zipf's frequencies over six letters, some of them again and again; most texts have one
+    /// word that is long enough for common n-grams of several lengths.
     fn text(next: &mut impl FnMut(u32) -> u32) -> Vec<u8> {
         let mut text = Vec::new();
+        for _ in 0..next(4) {
+            text.extend([5, 1, 5, 2, 5, 6]);
+        }
         for _ in 0..1 + next(12) {
             let rank = 1 + next(2_000);
             let word = next(rank);
@@ -164,7 +173,7 @@ mod tests {
         let (index, plain) = (fit(), fit());
         index.prepare();
         assert!(index.segments[0].codes().is_some() && plain.segments[0].codes().is_none());
-        assert!(!index.segments[0].common.get().unwrap().repeated.is_empty());
+        assert!(!index.segments[0].common.get().unwrap().repeats.is_empty());
         let bounds = Bounds {
             rounding: index.bounds.rounding * if wide { 1e6 } else { 1.0 },
             ..index.bounds

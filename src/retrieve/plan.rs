@@ -1,6 +1,6 @@
 //! A query as the set of its n-grams, and what each adds to the documents that have it.
 
-use super::common::Row;
+use super::common::{Row, has};
 use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol, shared_prefix};
 use super::segment::{Model, Segment};
@@ -49,6 +49,28 @@ struct Found {
     repeated: bool,
     /// Its number among the common n-grams of the segment.
     common: Option<u8>,
+}
+
+/// N-grams of which each begins with the one before, as those of a path are.
+pub struct Prefixes<'a> {
+    /// Whether a document may have one of them more than once.
+    pub repeated: bool,
+    /// Up to this length they are left out.
+    pub left_out: u8,
+    /// Value of all up to this length, of all that are one longer, and so on, before rounding.
+    pub values: &'a [f64],
+}
+
+/// An n-gram and all that it begins with.
+#[derive(Clone, Copy)]
+struct Prefix<T> {
+    length: u8,
+    left_out: u8,
+    /// Whether a document may have one of them, of those not left out, more than once.
+    repeated: bool,
+    /// The value of all, and of those not left out.
+    all: T,
+    value: T,
 }
 
 impl Plan {
@@ -183,17 +205,26 @@ impl Plan {
     }
 
     /// The most common n-grams of the query that are common in a segment, as far as the squares of
-    /// their weights add up to at most `most`, and the sum.
+    /// their weights add up to at most `most`, and the sum. With an n-gram are those that it begins with.
     pub fn most_common(&self, segment: usize, most: f64) -> (Row, f64) {
-        let mut common: Vec<(Reverse<u32>, u8, f64)> = self
-            .in_segment(segment)
-            .filter_map(|(ngram, found)| Some((Reverse(ngram.df), found.common?, ngram.square)))
-            .collect();
-        common.sort_unstable_by_key(|&(df, number, _)| (df, number));
+        // Of the current n-gram's prefixes, and of none: whether all are common, and the number.
+        let mut prefixes = [(true, None); u8::MAX as usize + 1];
+        let mut common: Vec<(Reverse<u32>, u8, Option<u8>, f64)> = Vec::new();
+        for (ngram, found) in self.in_segment(segment) {
+            let length = usize::from(ngram.length);
+            let (all, prefix) = prefixes[length - 1];
+            prefixes[length] = (all && found.common.is_some(), found.common);
+            if let (true, Some(number)) = (all, found.common) {
+                common.push((Reverse(ngram.df), number, prefix, ngram.square));
+            }
+        }
+        // Ties in the order of n-grams, so that none comes before one that it begins with.
+        common.sort_unstable_by_key(|&(df, number, ..)| (df, number));
         let mut row = Row::default();
         let mut sum = 0.0;
-        for (_, number, square) in common {
-            if sum + square <= most {
+        for (_, number, prefix, square) in common {
+            let with_prefix = prefix.is_none_or(|prefix| has(&row, prefix));
+            if with_prefix && sum + square <= most {
                 sum += square;
                 row[usize::from(number) / 64] |= 1 << (number % 64);
             }
@@ -202,94 +233,106 @@ impl Plan {
     }
 
     /// Cuts the ranges of all n-grams, nested as they are, into disjoint ones: calls `visit(paths,
-    /// value)` for each, where value is the sum of the values of the n-grams whose range it is in.
-    /// N-grams that are `left_out` go there instead.
+    /// value, prefixes)` for each, where value is the sum of the values of the n-grams whose range it
+    /// is in. N-grams that are `left_out` go there instead.
     pub fn disjoint<T: Sum>(
         &self,
+        shape: &Shape,
         segment: usize,
         units: f64,
         mut left_out: Option<&mut LeftOut<T>>,
-        mut visit: impl FnMut(Range<u32>, T),
+        mut visit: impl FnMut(Range<u32>, T, Prefixes),
     ) {
         let zero = T::default();
-        // Of the prefixes of the current n-gram: the value of all, and of those not left out.
-        let mut sums = [(zero, zero); u8::MAX as usize + 1];
-        // Enclosing ranges: end and value.
-        let mut enclosing: Vec<(u32, T)> = Vec::new();
+        let none = Prefix {
+            length: shape.shortest as u8 - 1,
+            left_out: shape.shortest as u8 - 1,
+            repeated: false,
+            all: zero,
+            value: zero,
+        };
+        // The prefixes of the current n-gram, and before rounding the value of all up to each.
+        let mut prefixes = [none; u8::MAX as usize + 1];
+        let mut values = [0.0; u8::MAX as usize + 1];
+        // Enclosing ranges: end, and what the n-gram is.
+        let mut enclosing: Vec<(u32, Prefix<T>)> = Vec::new();
         let mut done = 0;
-        let mut emit = |from: u32, to: u32, value: T| {
-            if from < to && value != zero {
-                visit(from..to, value);
+        let mut emit = |from: u32, to: u32, prefix: &Prefix<T>, values: &[f64]| {
+            if from < to && prefix.value != zero {
+                let prefixes = Prefixes {
+                    repeated: prefix.repeated,
+                    left_out: prefix.left_out,
+                    values: &values[prefix.left_out.into()..=prefix.length.into()],
+                };
+                visit(from..to, prefix.value, prefixes);
             }
         };
-        for (
-            ngram,
-            &Found {
-                first, end, common, ..
-            },
-        ) in self.in_segment(segment)
-        {
+        for (ngram, found) in self.in_segment(segment) {
             // Values of paths are rounded, and an n-gram's own is the difference it makes: so sums
             // do not depend on what is left out. Upwards: what is above zero stays above it.
-            let all = T::wrapped((ngram.path_value * units).ceil());
             let length = usize::from(ngram.length);
-            let (all_above, above) = sums[length - 1];
-            let own = all.minus(all_above);
-            let value = match (&mut left_out, common) {
+            let value = ngram.path_value * units;
+            let all = T::rounded(value.ceil());
+            let above = prefixes[length - 1];
+            let own = all.minus(above.all);
+            let prefix = match (&mut left_out, found.common) {
                 (Some(left_out), Some(number)) if left_out.has(number) => {
-                    left_out.set(number, own, ngram.value * units);
-                    above
+                    left_out.set(number, own, [values[length - 1], value]);
+                    // And so is all that it begins with.
+                    Prefix {
+                        length: ngram.length,
+                        left_out: ngram.length,
+                        all,
+                        ..above
+                    }
                 }
-                _ => above.plus(own),
+                _ => Prefix {
+                    length: ngram.length,
+                    repeated: above.repeated || found.repeated,
+                    all,
+                    value: above.value.plus(own),
+                    ..above
+                },
             };
-            sums[length] = (all, value);
-            while let Some(&(outer_end, value)) = enclosing.last() {
-                if outer_end > first {
-                    emit(done, first, value);
+            while let Some((outer_end, outer)) = enclosing.last() {
+                if *outer_end > found.first {
+                    emit(done, found.first, outer, &values);
                     break;
                 }
-                emit(done, outer_end, value);
-                done = done.max(outer_end);
+                emit(done, *outer_end, outer, &values);
+                done = done.max(*outer_end);
                 enclosing.pop();
             }
-            done = first;
-            enclosing.push((end, value));
+            prefixes[length] = prefix;
+            values[length] = value;
+            done = found.first;
+            enclosing.push((found.end, prefix));
         }
-        while let Some((end, value)) = enclosing.pop() {
-            emit(done, end, value);
+        while let Some((end, prefix)) = enclosing.pop() {
+            emit(done, end, &prefix, &values);
             done = end;
         }
     }
 
-    /// Calls `visit(paths, length, value)` for each n-gram that a document of the segment may repeat,
-    /// but for those `left_out`.
-    pub fn repeated<T: Sum>(
-        &self,
-        segment: usize,
-        left_out: Option<&LeftOut<T>>,
-        mut visit: impl FnMut(Range<u32>, u8, f64),
-    ) {
-        for (ngram, found) in self.in_segment(segment).filter(|(_, found)| found.repeated) {
-            let number = found.common;
-            let left_out = left_out.zip(number);
-            if !left_out.is_some_and(|(left_out, number)| left_out.has(number)) {
-                visit(found.first..found.end, ngram.length, ngram.value);
-            }
-        }
-    }
-
-    /// Calls `visit(paths, length, common number)` for each n-gram that is `left_out`.
+    /// Calls `visit(paths, value, prefixes)` for each n-gram that is `left_out`: what they lack that
+    /// it is a prefix of.
     pub fn left_out<T: Sum>(
         &self,
         segment: usize,
         left_out: &LeftOut<T>,
-        mut visit: impl FnMut(Range<u32>, u8, u8),
+        mut visit: impl FnMut(Range<u32>, T, Prefixes),
     ) {
         for (ngram, found) in self.in_segment(segment) {
             if let Some(number) = found.common
                 && left_out.has(number)
             {
-                visit(found.first..found.end, ngram.length, number);
+                let (value, values) = left_out.value(number);
+                let prefixes = Prefixes {
+                    repeated: found.repeated,
+                    left_out: ngram.length - 1,
+                    values,
+                };
+                visit(found.first..found.end, value, prefixes);
             }
         }
     }
@@ -360,11 +403,52 @@ fn look_up<S: Symbol>(
             *sum += df.unwrap_or(0);
             found.repeated = df.is_none_or(|df| (df as usize) < postings);
             if found.repeated {
-                segment.repeats.prefetch(&range);
+                segment.repeats.prefetch_marks(&range);
             }
             let common = segment.common.get();
             let common = common.filter(|common| common.may_have(postings));
             found.common = common.and_then(|common| common.number(found.ngram));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ngram_is_left_out_with_those_it_begins_with() {
+        // Two n-grams, and two that begin with the first of them.
+        let ngrams = [(3, 9.0), (4, 1.0), (5, 1.0), (3, 2.0)];
+        let ngram = |(place, (length, square)): (usize, (u8, f64))| Ngram {
+            length,
+            tf: 1,
+            df: 100 - place as u32,
+            value: 1.0,
+            path_value: 1.0,
+            square,
+        };
+        let found = |common| Found {
+            end: 1,
+            common,
+            ..Found::default()
+        };
+        let plan = |common: [Option<u8>; 4]| Plan {
+            ngrams: ngrams.into_iter().enumerate().map(ngram).collect(),
+            found: common.map(found).to_vec(),
+            ..Plan::default()
+        };
+        let row = |numbers: &[u8]| {
+            let bits = numbers.iter().fold(0, |bits, number| bits | 1 << number);
+            [bits, 0, 0, 0]
+        };
+        let all = plan([0, 1, 2, 3].map(Some));
+        assert_eq!(all.most_common(0, 20.0), (row(&[0, 1, 2, 3]), 13.0));
+        assert_eq!(all.most_common(0, 11.0), (row(&[0, 1, 2]), 11.0));
+        assert_eq!(all.most_common(0, 8.0), (row(&[3]), 2.0));
+        let some = plan([None, Some(0), Some(1), Some(2)]);
+        assert_eq!(some.most_common(0, 20.0), (row(&[2]), 2.0));
+        let some = plan([Some(0), None, Some(1), Some(2)]);
+        assert_eq!(some.most_common(0, 20.0), (row(&[0, 2]), 11.0));
     }
 }

@@ -4,10 +4,12 @@ use super::again::Repeat;
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
 use super::ngrams::Shape;
+use super::weighting::{Excess, Weighting};
 use crate::cpu::prefetch;
 use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The repeats of a segment, in the order of their postings: the document is the posting's, so that
 /// two bytes are left of each.
@@ -23,7 +25,30 @@ pub struct Repeats {
     rare_at: Buffer<u32>,
     rare: Buffer<u64>,
     kinds: Vec<Kind>,
+    /// All of them with what they are worth, once there are enough queries to find it for.
+    weighed: OnceLock<Vec<Weighed>>,
 }
+
+/// A repeat as queries read it: the document has the prefixes that are longer than `before`, and as long
+/// as `to` or shorter, more than once, and this is what it is worth beyond one by one.
+#[derive(Clone, Copy)]
+pub struct Weighed {
+    excess: Excess,
+    pub doc: u16,
+    pub before: u8,
+    pub to: u8,
+}
+
+/// What repeats are weighed with: the document of each posting, and the documents' penalties.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    pub weighting: Weighting,
+    pub docs: &'a [u16],
+    pub penalties: &'a [f32],
+}
+
+/// Repeats that are weighed by one task.
+const TASK: usize = 1 << 14;
 
 const MARK_EVERY: usize = 1 << u8::BITS;
 const RARE: u8 = u8::MAX;
@@ -100,6 +125,42 @@ impl Repeats {
             rare_at: rare_at.into(),
             rare: rare.into(),
             kinds,
+            weighed: OnceLock::new(),
+        }
+    }
+
+    /// Finds what each is worth, which takes eight bytes for it. On a thread of the pool.
+    pub fn weigh(&self, weights: Weights) {
+        let tasks = 0..self.marks.len().saturating_sub(1);
+        let tasks = tasks.into_par_iter().with_min_len(TASK / MARK_EVERY);
+        let weighed = tasks.flat_map_iter(|mark| {
+            let places = self.marks[mark] as usize..self.marks[mark + 1] as usize;
+            places.map(move |place| self.weighed(weights, mark, place))
+        });
+        // Another thread may have found the same.
+        let _ = self.weighed.set(weighed.collect());
+    }
+
+    /// A repeat of a posting after this mark.
+    #[inline]
+    fn weighed(&self, weights: Weights, mark: usize, place: usize) -> Weighed {
+        let posting = mark * MARK_EVERY + usize::from(self.lows[place]);
+        let doc = weights.docs[posting];
+        let kind = self.kind(place);
+        let penalty = weights.penalties[usize::from(doc)];
+        Weighed {
+            excess: Excess::new(weights.weighting, kind.tf, penalty),
+            doc,
+            before: kind.from - 1,
+            to: kind.to,
+        }
+    }
+
+    #[inline]
+    fn kind(&self, place: usize) -> Kind {
+        match self.kinds.get(usize::from(self.codes[place])) {
+            Some(&kind) => kind,
+            None => self.rare(place),
         }
     }
 
@@ -107,8 +168,17 @@ impl Repeats {
         self.codes.is_empty()
     }
 
-    /// Fetches what `range` will read first.
+    /// Fetches what `place` will read for these bounds, given that `prefetch_marks` was told of them.
     pub fn prefetch(&self, postings: &Range<usize>) {
+        for posting in [postings.start, postings.end] {
+            if let Some(&mark) = self.marks.get(posting / MARK_EVERY) {
+                prefetch(self.lows.as_ptr().wrapping_add(mark as usize));
+            }
+        }
+    }
+
+    /// Fetches what `prefetch` will read.
+    pub fn prefetch_marks(&self, postings: &Range<usize>) {
         for posting in [postings.start, postings.end] {
             if let Some(mark) = self.marks.get(posting / MARK_EVERY) {
                 prefetch(mark);
@@ -116,13 +186,8 @@ impl Repeats {
         }
     }
 
-    /// Places of the repeats of these postings.
-    pub fn range(&self, postings: Range<usize>) -> Range<usize> {
-        self.place(postings.start)..self.place(postings.end)
-    }
-
     /// The first repeat that is not before a posting.
-    fn place(&self, posting: usize) -> usize {
+    pub fn place(&self, posting: usize) -> usize {
         let mark = posting / MARK_EVERY;
         let Some(marks) = self.marks.get(mark..mark + 2) else {
             return self.codes.len();
@@ -133,39 +198,62 @@ impl Repeats {
     }
 
     /// Fetches what `for_each` will read first.
-    pub fn prefetch_range(&self, range: &Range<usize>) {
-        if range.start < range.end {
-            prefetch(&self.lows[range.start]);
-            prefetch(&self.codes[range.start]);
+    pub fn prefetch_places(&self, places: &Range<usize>) {
+        if places.start < places.end {
+            match self.weighed.get() {
+                Some(weighed) => prefetch(&weighed[places.start]),
+                None => {
+                    prefetch(&self.lows[places.start]);
+                    prefetch(&self.codes[places.start]);
+                }
+            }
         }
     }
 
-    /// Calls `visit(posting, tf)` for each document that the n-gram of this length repeats, given
-    /// its postings and the places of their repeats.
+    /// Calls `visit(repeat, excess)` for each of the repeats in these places, the first of which is of
+    /// this posting or a later one.
     pub fn for_each(
         &self,
-        postings: Range<usize>,
-        range: Range<usize>,
-        length: u8,
-        mut visit: impl FnMut(usize, u32),
+        weights: Weights,
+        posting: usize,
+        places: Range<usize>,
+        mut visit: impl FnMut(Weighed, f64),
     ) {
-        let mut mark = postings.start / MARK_EVERY;
-        let mut at = range.start;
-        while at < range.end {
-            let end = range.end.min(self.marks[mark + 1] as usize);
-            let repeats = self.lows[at..end].iter().zip(&self.codes[at..end]);
-            for (place, (&low, &code)) in (at..).zip(repeats) {
-                let kind = match self.kinds.get(usize::from(code)) {
-                    Some(&kind) => kind,
-                    None => self.rare(place),
-                };
-                if kind.from <= length && length <= kind.to {
-                    visit(mark * MARK_EVERY + usize::from(low), kind.tf);
-                }
-            }
-            at = at.max(end);
-            mark += 1;
+        let Some(weighed) = self.weighed.get() else {
+            return self.for_each_unweighed(weights, posting, places, &mut visit);
+        };
+        for (place, &repeat) in places.clone().zip(&weighed[places]) {
+            let excess = repeat.excess.get(|| self.large(weights, place, repeat.doc));
+            visit(repeat, excess);
         }
+    }
+
+    /// The same before `weigh`.
+    fn for_each_unweighed(
+        &self,
+        weights: Weights,
+        posting: usize,
+        places: Range<usize>,
+        visit: &mut dyn FnMut(Weighed, f64),
+    ) {
+        let mut mark = posting / MARK_EVERY;
+        for place in places {
+            while place >= self.marks[mark + 1] as usize {
+                mark += 1;
+            }
+            let repeat = self.weighed(weights, mark, place);
+            let excess = repeat.excess.get(|| self.large(weights, place, repeat.doc));
+            visit(repeat, excess);
+        }
+    }
+
+    /// The excess of a repeat that is not rounded.
+    #[cold]
+    fn large(&self, weights: Weights, place: usize, doc: u16) -> f64 {
+        let penalty = weights.penalties[usize::from(doc)];
+        weights
+            .weighting
+            .excess(self.kind(place).tf, penalty.into())
     }
 
     #[cold]
@@ -190,6 +278,7 @@ impl Repeats {
             rare_at: archive.get(&format!("{prefix}.rare_at"))?,
             rare: archive.get(&format!("{prefix}.rare"))?,
             kinds: kinds(shape),
+            weighed: OnceLock::new(),
         })
     }
 
@@ -247,23 +336,51 @@ mod tests {
             for (repeat, &code) in common.filter(|(_, code)| **code != RARE) {
                 assert_eq!(packed.kinds[usize::from(code)], Kind::of(repeat));
             }
-            for postings in [0..3000, 0..0, 255..257, 256..512, 511..1700, 2999..3000] {
-                for length in shortest as u8..=longest as u8 {
-                    let here = repeats.iter().filter(|repeat| {
-                        postings.contains(&(repeat.posting as usize))
-                            && (repeat.from..=repeat.to).contains(&length)
+            let docs: Vec<u16> = (0..3000).map(|posting| posting % 701).collect();
+            let penalties: Vec<f32> = (0..701).map(|doc| 0.3 + doc as f32 * 0.01).collect();
+            let weighting = Weighting::Bm25 {
+                k1: 1.5,
+                b: 0.7,
+                epsilon: 0.0,
+            };
+            let weights = Weights {
+                weighting,
+                docs: &docs,
+                penalties: &penalties,
+            };
+            for weighed in [false, true] {
+                if weighed {
+                    packed.weigh(weights);
+                }
+                for postings in [0..3000, 0..0, 255..257, 256..512, 511..1700, 2999..3000] {
+                    let here = repeats
+                        .iter()
+                        .filter(|repeat| postings.contains(&(repeat.posting as usize)));
+                    let expected = here.map(|repeat| {
+                        let doc = docs[repeat.posting as usize];
+                        let penalty = penalties[usize::from(doc)];
+                        let exact = weighting.excess(repeat.tf, penalty.into());
+                        (doc, repeat.from - 1, repeat.to, exact)
                     });
-                    let expected: Vec<_> = here.map(|r| (r.posting as usize, r.tf)).collect();
-                    let range = packed.range(postings.clone());
+                    let places = packed.place(postings.start)..packed.place(postings.end);
                     let mut found = Vec::new();
-                    packed.for_each(postings.clone(), range, length, |posting, tf| {
-                        found.push((posting, tf));
+                    packed.for_each(weights, postings.start, places, |repeat, excess| {
+                        found.push((repeat.doc, repeat.before, repeat.to, excess));
                     });
-                    assert_eq!(found, expected);
+                    assert_eq!(found.len(), expected.clone().count());
+                    for (found, expected) in found.into_iter().zip(expected) {
+                        assert_eq!(
+                            (found.0, found.1, found.2),
+                            (expected.0, expected.1, expected.2)
+                        );
+                        let (found, exact) = (found.3, expected.3);
+                        assert!((found - exact).abs() <= 1.2e-7, "{found} {exact}");
+                        assert!(found == exact || exact.abs() <= 4.0);
+                    }
                 }
             }
         }
-        assert_eq!(Repeats::default().range(7..9), 0..0);
+        assert_eq!(Repeats::default().place(7), 0);
         assert!(Repeats::default().sound(9));
     }
 }

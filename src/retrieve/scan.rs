@@ -9,7 +9,7 @@
 use super::build::MAX_DOCS;
 use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol};
-use super::plan::Plan;
+use super::plan::{Plan, Prefixes};
 use super::segment::{Bounds, Segment};
 use super::select::{CHUNK, Selector};
 use super::sum::Sum;
@@ -22,6 +22,8 @@ use std::ops::Range;
 const TOLERANCE: f64 = 5e-7;
 /// Pieces between the one that is read and the one that is fetched.
 const AHEAD: usize = 8;
+/// Values of n-grams that documents repeat: with more, those looked up are read before others are.
+const MOST_VALUES: usize = 1 << 12;
 // Tests have few documents.
 /// Share of a query's squared norm that is left out, at most.
 const MOST_LEFT_OUT: f64 = if cfg!(test) { 0.25 } else { 0.04 };
@@ -89,13 +91,23 @@ struct Piece<T> {
     value: T,
 }
 
+/// Repeats of n-grams, which `Prefixes` tells more of.
+struct Repeated {
+    postings: Range<usize>,
+    /// Where the repeats of these are.
+    places: Range<usize>,
+    left_out: usize,
+    values: Range<usize>,
+}
+
 /// Sums, and what else is filled and forgotten.
 pub struct Scan<T> {
     /// One for each document of a segment, all zero between two scans.
     sums: Box<[T; MAX_DOCS]>,
     pieces: Vec<Piece<T>>,
-    /// Of n-grams that documents repeat: postings, places of repeats, length, value.
-    repeats: Vec<(Range<usize>, Range<usize>, u8, f64)>,
+    repeats: Vec<Repeated>,
+    /// What those say of n-grams, one after the other.
+    values: Vec<f64>,
     selector: Selector,
     /// Scans that completed documents one by one, and scans that had to complete all.
     #[cfg(test)]
@@ -109,6 +121,7 @@ impl<T: Sum> Scan<T> {
             sums: zeros.try_into().ok().expect("the length is MAX_DOCS"),
             pieces: Vec::new(),
             repeats: Vec::new(),
+            values: Vec::new(),
             selector: Selector::default(),
             #[cfg(test)]
             completed: [0; 2],
@@ -146,20 +159,18 @@ impl<T: Sum> Scan<T> {
         }
 
         self.pieces.clear();
-        plan.disjoint(number, units, left_out.as_mut(), |paths, value| {
-            let postings = segment.trie.postings(paths);
-            self.pieces.push(Piece { postings, value });
-        });
+        self.clear_repeats();
+        plan.disjoint(
+            shape,
+            number,
+            units,
+            left_out.as_mut(),
+            |paths, value, prefixes| {
+                self.push(setting, segment, paths, value, prefixes);
+            },
+        );
         self.add_pieces(&segment.docs);
-        self.repeats.clear();
-        if !segment.repeats.is_empty() {
-            // The range gave a document tf times what a frequency of one is worth. All are looked
-            // up before any is read, so that no search waits for another's memory.
-            plan.repeated(number, left_out.as_ref(), |paths, length, value| {
-                self.push_repeats(segment, paths, length, value * units);
-            });
-            self.add_repeats(weighting, segment);
-        }
+        self.add_repeats(setting, segment);
 
         let mut offered = false;
         if let Some(left_out) = &left_out {
@@ -173,14 +184,11 @@ impl<T: Sum> Scan<T> {
                 self.completed[usize::from(!offered)] += 1;
             }
             if !offered {
-                plan.left_out(number, left_out, |paths, length, number| {
-                    let (value, units) = left_out.value(number);
-                    let postings = segment.trie.postings(paths.clone());
-                    self.pieces.push(Piece { postings, value });
-                    self.push_repeats(segment, paths, length, units);
+                plan.left_out(number, left_out, |paths, value, prefixes| {
+                    self.push(setting, segment, paths, value, prefixes);
                 });
                 self.add_pieces(&segment.docs);
-                self.add_repeats(weighting, segment);
+                self.add_repeats(setting, segment);
             }
         }
         let sums = &mut self.sums[..segment.len()];
@@ -205,30 +213,77 @@ impl<T: Sum> Scan<T> {
         self.pieces.clear();
     }
 
-    fn push_repeats<S: Symbol>(
+    /// Takes paths whose documents have n-grams of this value. Gives them the value only
+    fn push<S: Symbol>(
         &mut self,
+        setting: Setting,
         segment: &Segment<S>,
         paths: Range<u32>,
-        length: u8,
-        value: f64,
+        value: T,
+        prefixes: Prefixes,
     ) {
         let postings = segment.trie.postings(paths);
-        let range = segment.repeats.range(postings.clone());
-        segment.repeats.prefetch_range(&range);
-        self.repeats.push((postings, range, length, value));
+        if prefixes.repeated && !segment.repeats.is_empty() {
+            if self.values.len() > MOST_VALUES {
+                self.add_repeats(setting, segment);
+            }
+            segment.repeats.prefetch(&postings);
+            let start = self.values.len();
+            self.values.extend_from_slice(prefixes.values);
+            self.repeats.push(Repeated {
+                postings: postings.clone(),
+                places: 0..0,
+                left_out: prefixes.left_out.into(),
+                values: start..self.values.len(),
+            });
+        }
+        self.pieces.push(Piece { postings, value });
     }
 
-    fn add_repeats<S: Symbol>(&mut self, weighting: Weighting, segment: &Segment<S>) {
-        for (postings, range, length, value) in self.repeats.drain(..) {
+    /// Pieces gave a document tf times what a frequency of one is worth: this adds the difference.
+    fn add_repeats<S: Symbol>(&mut self, setting: Setting, segment: &Segment<S>) {
+        let weights = segment.weights(setting.weighting);
+        let longest = setting.shape.longest;
+        // All are looked up before any is read, so that no search waits for another's memory. Most
+        // begin where the one before ends.
+        let mut last = (0, 0);
+        for repeated in &mut self.repeats {
+            let Range { start, end } = repeated.postings;
+            let first = match last {
+                (posting, place) if posting == start => place,
+                _ => segment.repeats.place(start),
+            };
+            last = (end, segment.repeats.place(end));
+            repeated.places = first..last.1;
+            segment.repeats.prefetch_places(&repeated.places);
+        }
+        // By length, the value of all n-grams up to it.
+        let mut of_length = [0.0; u8::MAX as usize + 1];
+        for repeated in &self.repeats {
+            let values = &self.values[repeated.values.clone()];
+            let (start, end) = (repeated.left_out, repeated.left_out + values.len());
+            of_length[..start].fill(values[0]);
+            of_length[start..end].copy_from_slice(values);
+            // Of longer n-grams the query, or the path, has none.
+            of_length[end..=longest].fill(values[values.len() - 1]);
+            let (posting, places) = (repeated.postings.start, repeated.places.clone());
             segment
                 .repeats
-                .for_each(postings, range, length, |posting, tf| {
-                    let doc = usize::from(segment.docs[posting]);
-                    let excess = weighting.excess(tf, segment.penalties[doc].into());
-                    let sum = &mut self.sums[doc];
-                    *sum = sum.plus(T::wrapped(excess * value));
+                .for_each(weights, posting, places, |repeat, excess| {
+                    // The difference of what is rounded: as much for each n-gram, whatever is left
+                    // out. It is zero for n-grams that the query has not.
+                    let here = T::rounded(excess * of_length[usize::from(repeat.to)]);
+                    let before = T::rounded(excess * of_length[usize::from(repeat.before)]);
+                    let sum = &mut self.sums[usize::from(repeat.doc)];
+                    *sum = sum.plus(here.minus(before));
                 });
         }
+        self.clear_repeats();
+    }
+
+    fn clear_repeats(&mut self) {
+        self.repeats.clear();
+        self.values.clear();
     }
 }
 

@@ -9,7 +9,7 @@ use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
 use super::norms::Norms;
 use super::progress::Progress;
-use super::repeats::Repeats;
+use super::repeats::{Repeats, Weights};
 use super::trie::Trie;
 use super::weighting::{IdfSquares, Weighting};
 use crate::error::Result;
@@ -109,6 +109,15 @@ impl<S: Symbol> Segment<S> {
     /// Number of documents, removed ones included.
     pub fn len(&self) -> usize {
         self.factors.len()
+    }
+
+    /// What its repeats are weighed with.
+    pub fn weights(&self, weighting: Weighting) -> Weights<'_> {
+        Weights {
+            weighting,
+            docs: &self.docs,
+            penalties: &self.penalties,
+        }
     }
 
     /// Finds the codes of its n-grams, unless they are known.

@@ -4,8 +4,8 @@
 /// for a repeated n-gram and then taken off again.
 pub trait Sum: Copy + Default + PartialEq {
     const BITS: i32;
-    /// Rounds towards zero.
-    fn wrapped(units: f64) -> Self;
+    /// Rounds to the nearest integer, ties to even.
+    fn rounded(units: f64) -> Self;
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     fn times(self, count: u32) -> Self;
@@ -15,8 +15,14 @@ pub trait Sum: Copy + Default + PartialEq {
 
 impl Sum for u32 {
     const BITS: i32 = 32;
-    fn wrapped(units: f64) -> Self {
-        units as i64 as u32
+    #[inline]
+    fn rounded(units: f64) -> Self {
+        // Beside this number the mantissa holds integers, negative ones as their complements.
+        const BESIDE: f64 = 1.5 * (1u64 << 52) as f64;
+        match units.abs() < (1u64 << 51) as f64 {
+            true => (units + BESIDE).to_bits() as u32,
+            false => units.round_ties_even() as i64 as u32,
+        }
     }
     fn plus(self, other: Self) -> Self {
         self.wrapping_add(other)
@@ -37,8 +43,8 @@ impl Sum for u32 {
 
 impl Sum for u64 {
     const BITS: i32 = 62;
-    fn wrapped(units: f64) -> Self {
-        units as i128 as i64 as u64
+    fn rounded(units: f64) -> Self {
+        units.round_ties_even() as i128 as i64 as u64
     }
     fn plus(self, other: Self) -> Self {
         self.wrapping_add(other)

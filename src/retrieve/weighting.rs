@@ -83,6 +83,32 @@ impl Weighting {
     }
 }
 
+/// `Weighting::excess` in four bytes, where that is exact enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Excess(f32);
+
+impl Excess {
+    /// The largest that is rounded, by 1.2e-7. A weight is at least one in these units.
+    const LARGEST: f64 = 4.0;
+
+    pub fn new(weighting: Weighting, tf: u32, penalty: f32) -> Self {
+        let excess = weighting.excess(tf, penalty.into());
+        match excess.abs() <= Self::LARGEST {
+            true => Self(excess as f32),
+            false => Self(f32::NAN),
+        }
+    }
+
+    /// The same number in eight bytes; `large` gives those that are not rounded.
+    #[inline]
+    pub fn get(self, large: impl FnOnce() -> f64) -> f64 {
+        match self.0.is_nan() {
+            true => large(),
+            false => self.0.into(),
+        }
+    }
+}
+
 /// Squares of idf, tabulated for the frequencies that most n-grams have.
 pub struct IdfSquares {
     weighting: Weighting,
