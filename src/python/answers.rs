@@ -1,6 +1,7 @@
 //! Documents and scores as Python's lists of dicts.
 
 use super::keys::StoredKeys;
+use crate::cpu::prefetch;
 use crate::retrieve::Hits;
 use numpy::npyffi::PY_ARRAY_API;
 use numpy::{Element, PyArrayDescr, PyArrayDescrMethods, PyReadonlyArray1};
@@ -20,6 +21,23 @@ impl<'a, 'py> KeysByNumber<'a, 'py> {
         match keys.cast::<PyList>() {
             Ok(keys) => Ok(Self::List(keys)),
             Err(_) => Ok(Self::Stored(keys.cast::<StoredKeys>()?.get())),
+        }
+    }
+
+    /// Fetches keys that `get` will read.
+    fn prefetch(&self, numbers: &[u32]) {
+        if let Self::List(keys) = self {
+            for &number in numbers {
+                // SAFETY: a list; the key is borrowed from it, and not touched. Past its end there is
+                // an exception in place of one, which is cleared.
+                unsafe {
+                    let key = pyo3::ffi::PyList_GetItem(keys.as_ptr(), number as isize);
+                    match key.is_null() {
+                        true => pyo3::ffi::PyErr_Clear(),
+                        false => prefetch(key),
+                    }
+                }
+            }
         }
     }
 
@@ -60,6 +78,7 @@ impl<'a, 'py> Documents<'a, 'py> {
 
     pub fn answer(&self, hits: &Hits) -> PyResult<Bound<'py, PyList>> {
         let py = self.key.py();
+        self.keys.prefetch(&hits.docs);
         // All keys before any dict, so that their waits for memory overlap.
         let keys = hits.docs.iter().map(|&doc| self.keys.get(py, doc));
         let keys = keys.collect::<PyResult<Vec<_>>>()?;
