@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 import threading
@@ -12,8 +11,9 @@ from typing import Any, TypeVar
 from .._core import StoredKeys
 from .._documents import Answer, Document, Query, key_of, positive
 from .._progress import late_counter
-from ..sparse import BM25Vectorizer, TfidfVectorizer
+from ..sparse import TfidfVectorizer
 from ..utils import yield_batch
+from . import files
 from .base import Retriever
 from .foreign import VectorizerBackend
 from .native import NativeBackend
@@ -22,6 +22,9 @@ from .texts import keys_and_texts
 __all__ = ["TfIdf"]
 
 Self = TypeVar("Self", bound="TfIdf")
+
+#: What is kept in a file of a retriever's own attributes.
+SAVED = ("key", "on", "k", "batch_size")
 
 
 class TfIdf(Retriever):
@@ -357,39 +360,12 @@ class TfIdf(Retriever):
                 f"a retriever with a {type(self.tfidf).__name__} cannot be saved; pickle it"
             )
         with self._changing:
-            self._save(self._backend, path)
-
-    def _save(self, backend: NativeBackend, path: str | os.PathLike[str]) -> None:
-        keys = self._own_keys()
-        for key in keys:
-            if not (key is None or type(key) in (str, int, float, bool)):
-                raise TypeError(
-                    f"keys must be strings, numbers, bools or None to be saved, not {key!r}; "
-                    "pickle the retriever instead"
-                )
-        state = {name: getattr(self, name) for name in ("key", "on", "k", "batch_size")}
-        words = self.tfidf.stop_words
-        vectorizer = {**vars(self.tfidf), "stop_words": words if words is None else list(words)}
-        content = {
-            "class": type(self).__name__,
-            "vectorizer": [type(self.tfidf).__name__, vectorizer],
-            "removed": sorted(self._removed),
-            **state,
-        }
-        stored = self._storable()
-        if stored is None:
-            content["keys"] = keys
-        backend.save(path, json.dumps(content), stored)
-
-    def _storable(self) -> StoredKeys | None:
-        """Return the keys if they are of one type, which needs no JSON."""
-        keys = self._own_keys()
-        if set(map(type, keys)) not in ({int}, {str}):
-            return None
-        try:
-            return StoredKeys(keys)
-        except (OverflowError, UnicodeEncodeError):
-            return None
+            state = {
+                "class": type(self).__name__,
+                "removed": sorted(self._removed),
+                **{name: getattr(self, name) for name in SAVED},
+            }
+            files.write(path, self._backend, self.tfidf, self._own_keys(), state)
 
     @classmethod
     def load(
@@ -414,21 +390,16 @@ class TfIdf(Retriever):
         ValueError
             If the file is damaged, of another version, of another class or something else.
         """
-        backend, extra, stored = NativeBackend.load(path, mmap, verify)
-        content = json.loads(extra)
-        if content["class"] != cls.__name__:
-            raise ValueError(f"{os.fspath(path)}: holds a {content['class']}, not a {cls.__name__}")
-        kind, options = content["vectorizer"]
-        options["ngram_range"] = tuple(options["ngram_range"])
-        made = {"BM25Vectorizer": BM25Vectorizer, "TfidfVectorizer": TfidfVectorizer}[kind]
+        backend, vectorizer, keys, state = files.read(path, mmap, verify)
+        if state["class"] != cls.__name__:
+            raise ValueError(f"{os.fspath(path)}: holds a {state['class']}, not a {cls.__name__}")
         retriever = cls.__new__(cls)
-        for name in ("key", "on", "k", "batch_size"):
-            setattr(retriever, name, content[name])
-        retriever.tfidf = made(**options)
-        backend.dtype = NativeBackend.dtype_of(retriever.tfidf)
+        for name in SAVED:
+            setattr(retriever, name, state[name])
+        retriever.tfidf = vectorizer
         retriever._backend = backend
-        retriever._keys = content["keys"] if stored is None else stored
-        retriever._removed = set(content["removed"])
+        retriever._keys = keys
+        retriever._removed = set(state["removed"])
         retriever._numbers = None
         retriever._known = None
         retriever._changing = threading.RLock()
