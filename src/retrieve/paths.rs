@@ -5,7 +5,7 @@ use super::counts::Draft;
 use super::ngrams::Symbol;
 use super::packed::{Draft as Integers, width_of};
 use super::radix;
-use super::records::{Layout, Record, Stored};
+use super::records::{Layout, Stored, TOGETHER};
 use crate::cpu::prefetch;
 use std::ops::Range;
 
@@ -188,16 +188,26 @@ impl<S: Symbol> Reader<'_, S> {
         }
         let (bounds, flags) = (&mut self.bounds[..room], &mut self.flagged[..room]);
         let (mut paths, mut flagged) = (0, 0);
-        let mut previous: Option<Record> = None;
-        for (at, (record, doc)) in (0..).zip(records.iter().zip(docs)) {
-            let record = record.record();
-            *doc = layout.doc(record);
-            // Always written and often overwritten: no branch is to be foreseen.
-            bounds[paths] = at;
-            paths += usize::from(!previous.is_some_and(|previous| layout.same(previous, record)));
-            flags[flagged] = at;
-            flagged += usize::from(layout.flagged(record));
-            previous = Some(record);
+        let mut previous = records[0];
+        let blocks = records.chunks(TOGETHER).zip(docs.chunks_mut(TOGETHER));
+        for (start, (records, docs)) in (0..).step_by(TOGETHER).zip(blocks) {
+            let (mut begin, mut flagged_here) = layout.look_at(records, previous, docs);
+            // The first of all begins a path.
+            begin |= u64::from(start == 0);
+            if !layout.complete {
+                begin |= layout.differing(records, previous);
+            }
+            previous = records[records.len() - 1];
+            while begin != 0 {
+                bounds[paths] = start + begin.trailing_zeros();
+                paths += 1;
+                begin &= begin - 1;
+            }
+            while flagged_here != 0 {
+                flags[flagged] = start + flagged_here.trailing_zeros();
+                flagged += 1;
+                flagged_here &= flagged_here - 1;
+            }
         }
         bounds[paths] = records.len() as u32;
         (paths, flagged)

@@ -24,6 +24,8 @@ pub trait Stored:
 {
     fn store(record: Record) -> Self;
     fn record(self) -> Record;
+    /// As `Layout::doc`, given where in a `Record` documents are.
+    fn doc(self, of_doc: Self, shift: u32) -> u16;
 }
 
 impl Stored for u64 {
@@ -34,6 +36,10 @@ impl Stored for u64 {
     #[inline(always)]
     fn record(self) -> Record {
         self
+    }
+    #[inline(always)]
+    fn doc(self, of_doc: Self, shift: u32) -> u16 {
+        ((self & of_doc) >> shift) as u16
     }
 }
 
@@ -46,6 +52,10 @@ impl Stored for u32 {
     fn record(self) -> Record {
         Record::from(self) << u32::BITS
     }
+    #[inline(always)]
+    fn doc(self, of_doc: Self, shift: u32) -> u16 {
+        ((self & of_doc) >> (shift - u32::BITS)) as u16
+    }
 }
 
 /// Documents of a segment: their numbers take two bytes.
@@ -54,7 +64,7 @@ pub const MAX_DOCS: usize = 1 << u16::BITS;
 pub const MAX_LENGTH: usize = (1 << 24) - 1;
 
 /// Records that are compared at a time.
-const FLAGGED_TOGETHER: usize = 64;
+pub const TOGETHER: usize = 64;
 
 /// What the records of a segment mean.
 #[derive(Clone, Copy)]
@@ -137,20 +147,15 @@ impl<'a, S: Symbol> Layout<'a, S> {
         u64::BITS - used.min(u64::BITS - self.key_shift)..u64::BITS
     }
 
-    #[inline]
-    pub fn flagged(&self, record: Record) -> bool {
-        record & self.flag != 0
-    }
-
     /// Flags the records of documents that have several here; those of a document must be neighbours.
     pub fn flag_repeated<R: Stored>(&self, records: &mut [R]) {
         let of_doc = R::store(!(u64::MAX << self.key_shift) & (u64::MAX << self.doc_shift));
         let flag = R::store(self.flag);
         // Which records have the document of the one before, in parts that become vector operations.
-        let mut same = [R::default(); FLAGGED_TOGETHER];
+        let mut same = [R::default(); TOGETHER];
         let mut start = 1;
         while start < records.len() {
-            let count = FLAGGED_TOGETHER.min(records.len() - start);
+            let count = TOGETHER.min(records.len() - start);
             let pairs = records[start - 1..start + count].windows(2);
             for (same, pair) in same.iter_mut().zip(pairs) {
                 let differ = (pair[0] ^ pair[1]) & of_doc != R::default();
@@ -164,6 +169,39 @@ impl<'a, S: Symbol> Layout<'a, S> {
             }
             start += count;
         }
+    }
+
+    /// Writes the documents of sorted records, at most [`TOGETHER`]; gives the bits of those that
+    /// begin a path and of those that are flagged. `previous` is the record before them, which is
+    /// compared by its key alone.
+    #[inline(always)]
+    pub fn look_at<R: Stored>(&self, records: &[R], previous: R, docs: &mut [u16]) -> (u64, u64) {
+        let of_key = R::store(u64::MAX << self.key_shift);
+        let of_doc = R::store(!(u64::MAX << self.key_shift) & (u64::MAX << self.doc_shift));
+        let flag = R::store(self.flag);
+        // In loops that become vector operations.
+        let (mut begin, mut flagged) = ([0; TOGETHER], [0; TOGETHER]);
+        begin[0] = u8::from((records[0] ^ previous) & of_key != R::default());
+        for (begin, pair) in begin[1..].iter_mut().zip(records.windows(2)) {
+            *begin = u8::from((pair[0] ^ pair[1]) & of_key != R::default());
+        }
+        for (flagged, &record) in flagged.iter_mut().zip(records) {
+            *flagged = u8::from(record & flag != R::default());
+        }
+        for (doc, &record) in docs.iter_mut().zip(records) {
+            *doc = record.doc(of_doc, self.doc_shift);
+        }
+        (bits(&begin), bits(&flagged))
+    }
+
+    /// The bits of the records, sorted, whose paths the texts tell from those before.
+    pub fn differing<R: Stored>(&self, records: &[R], previous: R) -> u64 {
+        let before = std::iter::once(&previous).chain(records);
+        let pairs = before.zip(records).enumerate();
+        pairs.fold(0, |bits, (at, (before, record))| {
+            let differ = self.path(before.record()) != self.path(record.record());
+            bits | u64::from(differ) << at
+        })
     }
 
     /// Document of a record.
@@ -227,12 +265,6 @@ impl<'a, S: Symbol> Layout<'a, S> {
             .then(a.cmp(&b))
     }
 
-    /// Whether two records of one bucket have the same path.
-    #[inline(always)]
-    pub fn same(&self, a: Record, b: Record) -> bool {
-        (a ^ b) >> self.key_shift == 0 && (self.complete || self.path(a) == self.path(b))
-    }
-
     /// Symbols that the paths of two records of one bucket share.
     #[inline(always)]
     pub fn shared(&self, a: Record, b: Record) -> usize {
@@ -249,4 +281,16 @@ impl<'a, S: Symbol> Layout<'a, S> {
         }
         shared_prefix(self.path(a), self.path(b))
     }
+}
+
+/// A bit for each byte that is not zero.
+#[inline(always)]
+fn bits(bytes: &[u8; TOGETHER]) -> u64 {
+    let (eights, _) = bytes.as_chunks::<8>();
+    let eights = eights.iter().enumerate();
+    eights.fold(0, |bits, (number, eight)| {
+        // The product has in its highest byte the lowest bits of all eight (no carries: one bit each).
+        let eight = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits | eight << (8 * number)
+    })
 }
