@@ -17,6 +17,7 @@
 //! index       segments of documents: fit, add, remove, search
 //! plan, scan  a query's n-grams -> ranges with values -> scores -> top k
 //! common, left_out  n-grams that most documents have: looked at for the best documents only
+//! parcels     answers on their way to the thread that waits for them
 //! segment     postings of up to 65,536 documents and their scale factors
 //! build       texts -> sorted paths, in parallel (scatter, records, radix, paths)
 //! trie        sorted paths and what they begin with (spelling, table, packed)
