@@ -254,7 +254,7 @@ def compare(count, rounds):
     print(
         f"{count:,} documents of {statistics.mean(map(len, texts)):.0f} characters on average, "
         f"{len(queries)} other lines as queries, k={K}, {os.cpu_count()} cores, "
-        f"median of {rounds} rounds"
+        f"median of {rounds} rounds (builds: {min(rounds, 3)})"
     )
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "texts.pickle")
@@ -270,7 +270,7 @@ def compare(count, rounds):
             print(f"\n{ours} | {theirs}")
             processes = {name: Process(name, path) for name in (ours, theirs)}
             for command in commands:
-                times = rounds if command != "build" else min(rounds, 2)
+                times = rounds if command != "build" else min(rounds, 3)
                 results = {name: [] for name in processes}
                 for _ in range(times):
                     for name, process in processes.items():

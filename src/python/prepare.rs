@@ -39,7 +39,11 @@ pub fn prepared(analyzer: &Analyzer, texts: &Bound<'_, PyList>) -> PyResult<Vec<
         (first..).zip(strings).map(view).collect()
     };
     if parts == 1 {
-        return Ok(vec![TextBlock::prepared(analyzer, &views(0)?)]);
+        let views = views(0)?;
+        if bytes(&views) <= BYTES {
+            // Other threads would take longer.
+            return Ok(vec![TextBlock::prepared(analyzer, &views)]);
+        }
     }
     let cancel = AtomicBool::new(false);
     let (sender, receiver) = channel::<Block>();
@@ -114,6 +118,10 @@ pub fn string<'py>(
             kind.map(|name| name.to_string()).unwrap_or_default()
         ))
     })
+}
+
+fn bytes(views: &[&str]) -> usize {
+    views.iter().map(|view| view.len()).sum()
 }
 
 /// Cuts texts where there are enough bytes for a task.
