@@ -42,6 +42,28 @@ def test_all_texts_are_indexed_in_their_order():
     assert [answer[0]["id"] for answer in found] == [f"key {i}" for i in numbers]
 
 
+def test_nobody_reads_the_texts_of_documents_that_are_known():
+    retriever = retrieve.TfIdf(key="id", on="text", documents=[{"id": 1, "text": "known"}])
+    retriever.add([{"id": 1, "text": None}, {"id": 2, "text": "new"}, {"id": 1}])
+    assert [document["id"] for document in retriever.documents] == [1, 2]
+    with pytest.raises(TypeError, match="must be a string, got NoneType"):
+        retriever.add([{"id": 3, "text": None}])
+    assert len(retriever) == 2
+
+
+def test_an_error_while_a_document_is_looked_at_reaches_the_caller():
+    class Uncomparable:
+        def __hash__(self):
+            return hash("text")
+
+        def __eq__(self, other):
+            raise ZeroDivisionError("not with me")
+
+    documents = [{Uncomparable(): 1, "id": 1}]
+    with pytest.raises(ZeroDivisionError, match="not with me"):
+        retrieve.TfIdf(key="id", on="text", documents=documents)
+
+
 class Text(str):
     """A string that is not exactly one."""
 

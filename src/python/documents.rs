@@ -28,10 +28,10 @@ pub fn read_documents<'py>(
         let together = start..count.min(start + TOGETHER);
         for index in together.clone() {
             let document = documents.get_item(index)?;
-            prefetch_value(&document, key);
-            fields
-                .iter()
-                .for_each(|field| prefetch_value(&document, field));
+            prefetch_value(&document, key)?;
+            for field in &fields {
+                prefetch_value(&document, field)?;
+            }
         }
         for index in together {
             let document = documents.get_item(index)?;
@@ -81,18 +81,17 @@ fn joined<'py>(
 }
 
 /// Fetches the first lines of what a dict holds for a string.
-fn prefetch_value(document: &Bound<'_, PyAny>, key: &Bound<'_, PyString>) {
+fn prefetch_value(document: &Bound<'_, PyAny>, key: &Bound<'_, PyString>) -> PyResult<()> {
     if document.is_exact_instance_of::<PyDict>() {
         // SAFETY: a look-up in a dict, whose result may be gone at once, as its address is but a hint.
-        let value = unsafe {
-            let value = pyo3::ffi::PyDict_GetItemWithError(document.as_ptr(), key.as_ptr());
-            if value.is_null() {
-                pyo3::ffi::PyErr_Clear();
-            }
-            value
-        };
+        let value = unsafe { pyo3::ffi::PyDict_GetItemWithError(document.as_ptr(), key.as_ptr()) };
+        if value.is_null() {
+            // Nothing is there, or a key could not be compared.
+            return PyErr::take(document.py()).map_or(Ok(()), Err);
+        }
         prefetch_object(value);
     }
+    Ok(())
 }
 
 /// Fetches the first lines of an item, if the list is so long.

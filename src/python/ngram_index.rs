@@ -76,7 +76,7 @@ impl NgramIndex {
             None => Weighting::TfIdf,
             Some((k1, b, epsilon)) => Weighting::Bm25 { k1, b, epsilon },
         };
-        let analyzer = analyzer.validated()?;
+        let (analyzer, weighting) = (analyzer.validated()?, weighting.validated()?);
         let blocks = prepared(&analyzer, texts)?;
         let count = texts.len() as u64;
         let done = AtomicU64::new(count);

@@ -46,7 +46,7 @@ pub fn prepared(analyzer: &Analyzer, texts: &Bound<'_, PyList>) -> PyResult<Vec<
         }
     }
     let cancel = AtomicBool::new(false);
-    let (sender, receiver) = channel::<Block>();
+    let (sender, mut receiver) = channel::<Block>();
     pool()?.in_place_scope(|scope| {
         let mut tasks = 0;
         let mut give_out = || {
@@ -66,19 +66,23 @@ pub fn prepared(analyzer: &Analyzer, texts: &Bound<'_, PyList>) -> PyResult<Vec<
             }
             Ok(())
         };
-        give_out()
-            .and_then(|()| collect(py, receiver, tasks))
-            .inspect_err(|_| cancel.store(true, Ordering::Relaxed))
+        let outcome = give_out().and_then(|()| collect(py, &mut receiver, tasks));
+        // After an error: threads may be busy with other work, and the scope waits for them. Not with the GIL.
+        cancel.store(true, Ordering::Relaxed);
+        drop(sender);
+        let rest = &mut receiver;
+        py.detach(move || while rest.recv().is_ok() {});
+        outcome
     })
 }
 
 /// Waits for the blocks, and for signals, without the GIL.
-fn collect(py: Python<'_>, mut blocks: Receiver<Block>, count: usize) -> PyResult<Vec<TextBlock>> {
+fn collect(py: Python<'_>, blocks: &mut Receiver<Block>, count: usize) -> PyResult<Vec<TextBlock>> {
     let mut all: Vec<TextBlock> = (0..count).map(|_| TextBlock::default()).collect();
     let mut missing = count;
     while missing > 0 {
         // An exclusive borrow: a Receiver may move between threads but not be shared.
-        let blocks = &mut blocks;
+        let blocks = &mut *blocks;
         match py.detach(move || blocks.recv_timeout(SIGNAL_POLL)) {
             Ok((number, block)) => {
                 all[number] = block?;

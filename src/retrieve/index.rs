@@ -35,6 +35,10 @@ pub struct Index<S: Symbol> {
 /// built nor saved with the index, as they take about as long as a hundred queries.
 const LEAST_ANSWERED: u64 = if cfg!(test) { 4 } else { 16 };
 
+/// Postings for each repeat, if what repeats are worth is to be kept: more would take more memory than the
+/// postings do.
+const LEAST_POSTINGS_EACH: usize = if cfg!(test) { 0 } else { 6 };
+
 /// Documents from which on threads share a query.
 const LEAST_DIVIDED: usize = if cfg!(test) { 8 } else { 100_000 };
 
@@ -247,7 +251,9 @@ impl<S: Symbol> Index<S> {
             let squares = frequencies.iter();
             let squares: Vec<f64> = squares.map(|&df| self.model.idf_squares.get(df)).collect();
             common.weigh(&squares, self.model.weighting, &segment.penalties);
-            segment.repeats.weigh(segment.weights(self.model.weighting));
+            if segment.repeats.len() * LEAST_POSTINGS_EACH <= segment.docs.len() {
+                segment.repeats.weigh(segment.weights(self.model.weighting));
+            }
             // Two threads may find the same. None waits: it may have work that the other waits for.
             let _ = segment.common.set(common);
             segment.find_codes(&self.shape);

@@ -258,7 +258,9 @@ impl Plan {
         let mut enclosing: Vec<(u32, Prefix<T>)> = Vec::new();
         let mut done = 0;
         let mut emit = |from: u32, to: u32, prefix: &Prefix<T>, values: &[f64]| {
-            if from < to && prefix.value != zero {
+            // What begins with n-grams that are left out may add less than a unit to them. It is repeated
+            // all the same.
+            if from < to && (prefix.value != zero || prefix.repeated) {
                 let prefixes = Prefixes {
                     repeated: prefix.repeated,
                     left_out: prefix.left_out,
@@ -450,5 +452,41 @@ mod tests {
         assert_eq!(some.most_common(0, 20.0), (row(&[2]), 2.0));
         let some = plan([Some(0), None, Some(1), Some(2)]);
         assert_eq!(some.most_common(0, 20.0), (row(&[0, 2]), 11.0));
+    }
+
+    #[test]
+    fn what_is_repeated_is_visited_however_little_it_adds() {
+        let shape = Shape {
+            bits: 2,
+            shortest: 3,
+            longest: 3,
+        };
+        let ngram = |_| Ngram {
+            length: 3,
+            tf: 1,
+            df: 1,
+            value: 1.0,
+            path_value: 1.0,
+            square: 1.0,
+        };
+        let found = |number: u32| Found {
+            first: number,
+            end: number + 1,
+            repeated: number == 1,
+            ..Found::default()
+        };
+        let plan = Plan {
+            ngrams: (0..3).map(ngram).collect(),
+            found: (0..3).map(found).collect(),
+            ..Plan::default()
+        };
+        for (units, expected) in [(1.0, vec![(0, 1), (1, 1), (2, 1)]), (0.0, vec![(1, 0)])] {
+            let mut visited = Vec::new();
+            let visit = |paths: Range<u32>, value: u32, _: Prefixes| {
+                visited.push((paths.start, value));
+            };
+            plan.disjoint(&shape, 0, units, None, visit);
+            assert_eq!(visited, expected);
+        }
     }
 }

@@ -164,6 +164,10 @@ impl Repeats {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.codes.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }

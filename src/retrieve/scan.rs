@@ -223,7 +223,7 @@ impl<T: Sum> Scan<T> {
         self.pieces.clear();
     }
 
-    /// Takes paths whose documents have n-grams of this value. Gives them the value only
+    /// Takes paths and their value: `add_pieces` adds it for every posting, `add_repeats` corrects it.
     fn push<S: Symbol>(
         &mut self,
         setting: Setting,
@@ -247,7 +247,9 @@ impl<T: Sum> Scan<T> {
                 values: start..self.values.len(),
             });
         }
-        self.pieces.push(Piece { postings, value });
+        if value != T::default() {
+            self.pieces.push(Piece { postings, value });
+        }
     }
 
     /// Pieces gave a document tf times what a frequency of one is worth: this adds the difference.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from .._core import StoredKeys
+from .._core import StoredKeys, read_documents
 from .._documents import Answer, Document, Query, key_of, positive
 from .._progress import late_counter
 from ..sparse import TfidfVectorizer
@@ -171,14 +171,12 @@ class TfIdf(Retriever):
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
             with self._changing:
                 known = self._known_keys()
-                keys, texts = keys_and_texts(batch, self.key, self.on)
-                if not known.isdisjoint(keys):
-                    new = [
-                        document
-                        for document, key in zip(batch, keys, strict=True)
-                        if key not in known
-                    ]
-                    keys, texts = keys_and_texts(new, self.key, self.on)
+                read = read_documents(batch, self.key, self.on)
+                if read is None or not known.isdisjoint(read[0]):
+                    # Nobody asks for the texts of those that are known.
+                    new = [doc for doc in batch if key_of(doc, self.key) not in known]
+                    read = keys_and_texts(new, self.key, self.on)
+                keys, texts = read
                 if keys:
                     self._append(keys, texts)
         return self
