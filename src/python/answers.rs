@@ -1,7 +1,7 @@
 //! Documents and scores as Python's lists of dicts.
 
+use super::documents::prefetch_item;
 use super::keys::StoredKeys;
-use crate::cpu::prefetch;
 use crate::retrieve::Hits;
 use numpy::npyffi::PY_ARRAY_API;
 use numpy::{Element, PyArrayDescr, PyArrayDescrMethods, PyReadonlyArray1};
@@ -28,15 +28,7 @@ impl<'a, 'py> KeysByNumber<'a, 'py> {
     fn prefetch(&self, numbers: &[u32]) {
         if let Self::List(keys) = self {
             for &number in numbers {
-                // SAFETY: a list; the key is borrowed from it, and not touched. Past its end there is
-                // an exception in place of one, which is cleared.
-                unsafe {
-                    let key = pyo3::ffi::PyList_GetItem(keys.as_ptr(), number as isize);
-                    match key.is_null() {
-                        true => pyo3::ffi::PyErr_Clear(),
-                        false => prefetch(key),
-                    }
-                }
+                prefetch_item(keys, number as usize, 1);
             }
         }
     }

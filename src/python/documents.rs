@@ -4,6 +4,8 @@ use crate::cpu::prefetch;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+/// Cache lines that hold a string's first characters, if it is ASCII.
+pub const TEXT_LINES: usize = 3;
 /// Documents that are read together. What they hold lies anywhere in memory, and is asked for before any
 /// of it is read.
 const TOGETHER: usize = 64;
@@ -89,23 +91,23 @@ fn prefetch_value(document: &Bound<'_, PyAny>, key: &Bound<'_, PyString>) -> PyR
             // Nothing is there, or a key could not be compared.
             return PyErr::take(document.py()).map_or(Ok(()), Err);
         }
-        prefetch_object(value);
+        prefetch_object(value, TEXT_LINES);
     }
     Ok(())
 }
 
 /// Fetches the first lines of an item, if the list is so long.
-pub fn prefetch_item(list: &Bound<'_, PyList>, index: usize) {
+pub fn prefetch_item(list: &Bound<'_, PyList>, index: usize, lines: usize) {
     if index < list.len() {
         // SAFETY: as above; the index is one of the list's.
-        prefetch_object(unsafe { pyo3::ffi::PyList_GetItem(list.as_ptr(), index as isize) });
+        let item = unsafe { pyo3::ffi::PyList_GetItem(list.as_ptr(), index as isize) };
+        prefetch_object(item, lines);
     }
 }
 
-/// Fetches the first lines of an object: with a string that is ASCII, its first characters.
-fn prefetch_object(object: *const pyo3::ffi::PyObject) {
+fn prefetch_object(object: *const pyo3::ffi::PyObject, lines: usize) {
     let address: *const u8 = object.cast();
-    for line in 0..3 {
+    for line in 0..lines {
         prefetch(address.wrapping_add(64 * line));
     }
 }

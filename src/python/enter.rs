@@ -8,11 +8,11 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// How often a long call looks for a pending signal.
-pub const SIGNAL_POLL: Duration = Duration::from_millis(50);
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -100,15 +100,10 @@ fn watch<P: Send, T: Send>(
             .map_err(|error| Error::Thread(error.to_string()))?;
         let mut pending = None;
         loop {
-            // An exclusive borrow: a Receiver may move between threads but not be shared.
-            let receiver = &mut messages;
-            let part = match py.detach(move || receiver.recv_timeout(SIGNAL_POLL)) {
-                Ok(Message::End(outcome)) => return pending.map_or_else(|| Ok(outcome?), Err),
-                Ok(Message::Part(part)) => Some(part),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the worker thread vanished"));
-                }
+            let part = match receive(py, &mut messages)? {
+                Some(Message::End(outcome)) => return pending.map_or_else(|| Ok(outcome?), Err),
+                Some(Message::Part(part)) => Some(part),
+                None => None,
             };
             if pending.is_none()
                 && let Err(raised) = py.check_signals().and_then(|()| event(py, part))
@@ -118,6 +113,19 @@ fn watch<P: Send, T: Send>(
             }
         }
     })
+}
+
+/// Waits for a message without the GIL; gives none after [`SIGNAL_POLL`], to look for signals.
+///
+/// The borrow is exclusive, as a Receiver may move between threads but not be shared.
+pub fn receive<M: Send>(py: Python<'_>, messages: &mut Receiver<M>) -> PyResult<Option<M>> {
+    match py.detach(move || messages.recv_timeout(SIGNAL_POLL)) {
+        Ok(message) => Ok(Some(message)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(PyRuntimeError::new_err("the worker thread vanished"))
+        }
+    }
 }
 
 /// The outcome of `work`, whose panics are errors.

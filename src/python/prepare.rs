@@ -1,7 +1,7 @@
 //! Texts of a Python list, prepared by the worker threads while the next ones are looked up.
 
-use super::documents::prefetch_item;
-use super::enter::{SIGNAL_POLL, guarded};
+use super::documents::{TEXT_LINES, prefetch_item};
+use super::enter::{guarded, receive};
 use super::texts::utf8;
 use crate::error::Error;
 use crate::pool::pool;
@@ -12,7 +12,7 @@ use pyo3::types::{PyList, PyString};
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 
 /// A task for a thread: so many texts at most, and about so many bytes.
 const TEXTS: usize = 2048;
@@ -81,17 +81,9 @@ fn collect(py: Python<'_>, blocks: &mut Receiver<Block>, count: usize) -> PyResu
     let mut all: Vec<TextBlock> = (0..count).map(|_| TextBlock::default()).collect();
     let mut missing = count;
     while missing > 0 {
-        // An exclusive borrow: a Receiver may move between threads but not be shared.
-        let blocks = &mut *blocks;
-        match py.detach(move || blocks.recv_timeout(SIGNAL_POLL)) {
-            Ok((number, block)) => {
-                all[number] = block?;
-                missing -= 1;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::Thread("a worker thread vanished".to_owned()).into());
-            }
+        if let Some((number, block)) = receive(py, blocks)? {
+            all[number] = block?;
+            missing -= 1;
         }
         py.check_signals()?;
     }
@@ -102,7 +94,7 @@ fn collect(py: Python<'_>, blocks: &mut Receiver<Block>, count: usize) -> PyResu
 fn strings<'py>(texts: &Bound<'py, PyList>, range: Range<usize>) -> PyResult<Strings<'py>> {
     let mut strings = Vec::with_capacity(range.len());
     for index in range {
-        prefetch_item(texts, index + AHEAD);
+        prefetch_item(texts, index + AHEAD, TEXT_LINES);
         let text = texts.get_item(index)?;
         strings.push(string(text, "document", index)?);
     }

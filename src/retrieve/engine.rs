@@ -4,7 +4,7 @@ use super::alphabet::Alphabet;
 use super::analyzer::Analyzer;
 use super::archive::{Archive, Sections};
 use super::index::Index;
-use super::ngrams::{Shape, Symbol};
+use super::ngrams::Shape;
 use super::parcels::{Parcels, Part};
 use super::progress::Progress;
 use super::texts::{TextBlock, encode};
@@ -137,30 +137,23 @@ impl Engine {
         cancel: &AtomicBool,
         hand_over: &(dyn Fn(Vec<Part>) + Sync),
     ) -> Result<()> {
-        fn search<S: Symbol>(
-            engine: &Engine,
-            index: &Index<S>,
-            queries: &[String],
-            k: usize,
-            allowed: Option<&[u32]>,
-            cancel: &AtomicBool,
-            hand_over: &(dyn Fn(Vec<Part>) + Sync),
-        ) -> Result<()> {
-            let filter = allowed.map(|numbers| index.filter(numbers));
-            let query = |number: usize, out: &mut Vec<S>| {
-                let mut prepared = Vec::new();
-                engine.analyzer.prepare(&queries[number], &mut prepared);
-                let text = std::str::from_utf8(&prepared).expect("prepared text is UTF-8");
-                engine.alphabet.encode(text, out);
-            };
-            let parcels = Parcels::new(queries.len());
-            let found = |first, hits| {
-                let parcel = parcels.add(first, hits);
-                parcel.into_iter().for_each(hand_over);
-            };
-            index.search(queries.len(), query, k, filter.as_ref(), cancel, found)
-        }
-        let all = || with!(&self.index, index => search(self, index, queries, k, allowed, cancel, hand_over));
+        let all = || {
+            with!(&self.index, index => {
+                let filter = allowed.map(|numbers| index.filter(numbers));
+                let query = |number: usize, out: &mut Vec<_>| {
+                    let mut prepared = Vec::new();
+                    self.analyzer.prepare(&queries[number], &mut prepared);
+                    let text = std::str::from_utf8(&prepared).expect("prepared text is UTF-8");
+                    self.alphabet.encode(text, out);
+                };
+                let parcels = Parcels::new(queries.len());
+                let found = |first, hits| {
+                    let parcel = parcels.add(first, hits);
+                    parcel.into_iter().for_each(hand_over);
+                };
+                index.search(queries.len(), query, k, filter.as_ref(), cancel, found)
+            })
+        };
         // Waking other threads for one query takes longer than some queries do.
         let divided = with!(&self.index, index => index.divides_queries());
         if queries.len() == 1 && !divided {
