@@ -13,6 +13,8 @@ use std::ops::Range;
 
 /// Common n-grams of a segment, at most: bits of a row.
 pub const MOST: usize = 256;
+/// Documents whose scores are compared at once: bits of a mask.
+pub const CHUNK: usize = 64;
 const WORDS: usize = MOST / 64;
 
 /// Which common n-grams a document, or a query, has.
@@ -38,6 +40,8 @@ pub struct Common {
     /// For each document the norm of the weights of its common n-grams, in units of the weight of
     /// a frequency of one: the upper half of a float32, rounded up.
     pub norms: Vec<u16>,
+    /// For each chunk of documents, the largest part that these are of the norm of a document.
+    pub shares: Vec<f32>,
     /// First repeat of each document, and their number.
     pub starts: Vec<u32>,
     /// Common n-grams that a document has more than once, by document.
@@ -97,6 +101,7 @@ impl Common {
             ngrams,
             rows,
             norms: Vec::new(),
+            shares: Vec::new(),
             starts,
             repeats: repeats
                 .into_iter()
@@ -111,7 +116,13 @@ impl Common {
 
     /// Gives the documents their norms, from the square of the idf of each common n-gram, and the
     /// repeats their excess.
-    pub fn weigh(&mut self, idf_squares: &[f64], weighting: Weighting, penalties: &[f32]) {
+    pub fn weigh(
+        &mut self,
+        idf_squares: &[f64],
+        weighting: Weighting,
+        penalties: &[f32],
+        factors: &[f32],
+    ) {
         let (repeats, starts) = (&mut self.repeats, &self.starts);
         let rows = self.rows.iter().enumerate();
         let norms = rows.map(|(doc, row)| {
@@ -127,6 +138,13 @@ impl Common {
             upper_half((of_bits + of_repeats.sum::<f64>()).sqrt() as f32)
         });
         self.norms = norms.collect();
+        let chunks = self.norms.chunks(CHUNK).zip(factors.chunks(CHUNK));
+        let shares = chunks.map(|(norms, factors)| {
+            let shares = norms.iter().zip(factors);
+            let shares = shares.map(|(&norm, factor)| from_upper_half(norm) * factor);
+            shares.fold(0.0, f32::max)
+        });
+        self.shares = shares.collect();
     }
 
     /// Number of a common n-gram, by its number as an n-gram.

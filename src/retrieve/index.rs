@@ -250,9 +250,10 @@ impl<S: Symbol> Index<S> {
                 lookup::of_ngrams(&self.shape, segment, &common.ngrams, &self.segments);
             let squares = frequencies.iter();
             let squares: Vec<f64> = squares.map(|&df| self.model.idf_squares.get(df)).collect();
-            common.weigh(&squares, self.model.weighting, &segment.penalties);
+            let weighting = self.model.weighting;
+            common.weigh(&squares, weighting, &segment.penalties, &segment.factors);
             if segment.repeats.len() * LEAST_POSTINGS_EACH <= segment.docs.len() {
-                segment.repeats.weigh(segment.weights(self.model.weighting));
+                segment.repeats.weigh(segment.weights(weighting));
             }
             // Two threads may find the same. None waits: it may have work that the other waits for.
             let _ = segment.common.set(common);

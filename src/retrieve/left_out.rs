@@ -72,14 +72,21 @@ impl<'a, T: Sum> LeftOut<'a, T> {
         &self.common.norms
     }
 
+    /// The largest part that these are of a document's norm, for each chunk of documents.
+    pub fn shares(&self) -> &'a [f32] {
+        &self.common.shares
+    }
+
     /// Fetches what `complete` will read.
     pub fn prefetch(&self, doc: usize) {
         self.common.prefetch(doc);
     }
 
     /// The same, once what `prefetch` fetched is there.
-    pub fn prefetch_repeats(&self, doc: usize) {
-        self.common.prefetch_repeats(doc);
+    pub fn prefetch_repeats(&self, doc: Option<&u32>) {
+        if let Some(&doc) = doc {
+            self.common.prefetch_repeats(doc as usize);
+        }
     }
 
     /// The sum of a document with what was left out.

@@ -7,11 +7,12 @@
 //! much for 32 bits, because of a few very long texts, the sums take 62.
 
 use super::build::MAX_DOCS;
+use super::common::CHUNK;
 use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol};
 use super::plan::{Plan, Prefixes};
 use super::segment::{Bounds, Segment};
-use super::select::{CHUNK, Selector};
+use super::select::{Scores, Selector};
 use super::sum::Sum;
 use super::top_k::TopK;
 use super::weighting::Weighting;
@@ -28,7 +29,7 @@ const MOST_VALUES: usize = 1 << 12;
 /// Share of a query's squared norm that is left out, at most.
 const MOST_LEFT_OUT: f64 = if cfg!(test) { 0.25 } else { 0.04 };
 /// Documents that are completed one by one: at most one in so many.
-const COMPLETED_ONE_IN: usize = if cfg!(test) { 16 } else { 32 };
+const COMPLETED_ONE_IN: usize = if cfg!(test) { 40 } else { 32 };
 /// Chunks of documents for each that is wanted: with fewer, too many may be among the best.
 const CHUNKS_EACH: usize = if cfg!(test) { 1 } else { 4 };
 
@@ -172,13 +173,20 @@ impl<T: Sum> Scan<T> {
         self.add_pieces(&segment.docs);
         self.add_repeats(setting, segment);
 
+        let no_scores = Scores {
+            sums: &[],
+            factors,
+            cosine,
+            first: segment.first,
+        };
         let mut offered = false;
         if let Some(left_out) = &left_out {
-            let sums = &self.sums[..segment.len()];
+            let scores = Scores {
+                sums: &self.sums[..segment.len()],
+                ..no_scores
+            };
             let limit = segment.len().div_ceil(COMPLETED_ONE_IN);
-            let first = segment.first;
-            let selector = &mut self.selector;
-            offered = selector.complete(sums, factors, cosine, first, left_out, limit, top);
+            offered = self.selector.complete(scores, left_out, limit, top);
             #[cfg(test)]
             {
                 self.completed[usize::from(!offered)] += 1;
@@ -193,8 +201,8 @@ impl<T: Sum> Scan<T> {
         }
         let sums = &mut self.sums[..segment.len()];
         if !offered {
-            self.selector
-                .offer(sums, factors, cosine, segment.first, top);
+            let scores = Scores { sums, ..no_scores };
+            self.selector.offer(scores, top);
         }
         sums.fill(T::default());
     }

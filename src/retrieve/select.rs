@@ -3,44 +3,62 @@
 //! Two passes in f32: the maximum of each chunk of documents; then those documents that reach a bar.
 //! Where k chunks have a maximum of at least x, k documents have a score of at least x: the bar is
 //! the k-th best maximum. Only what reaches it, little more than k documents, is compared in f64.
+//! Where sums lack what was left out, those documents are completed, and the k-th best of them is the
+//! bar for all others.
 
-use super::common::from_upper_half;
+use super::common::{CHUNK, from_upper_half};
 use super::left_out::LeftOut;
 use super::sum::Sum;
 use super::top_k::TopK;
 use crate::cpu::{Isa, isa};
 
-/// Documents of a chunk: bits of a mask.
-pub const CHUNK: usize = 64;
 /// Documents between the one that is completed and the one whose repeats are fetched.
 const AHEAD: usize = 8;
 /// Nothing may fall through the rounding of f32.
 const MARGIN: f64 = 1.0 - 1e-6;
 
+/// The documents of a segment.
+#[derive(Clone, Copy)]
+pub struct Scores<'a, T> {
+    pub sums: &'a [T],
+    pub factors: &'a [f32],
+    pub cosine: f64,
+    /// Number of the first document.
+    pub first: u32,
+}
+
+impl<T: Sum> Scores<'_, T> {
+    /// In units: a score without the factor that all have.
+    fn score(&self, doc: usize, sum: T) -> f64 {
+        sum.to_f64() * f64::from(self.factors[doc])
+    }
+}
+
 /// Memory of a selection.
 #[derive(Default)]
 pub struct Selector {
     maxima: Vec<f32>,
-    /// What the scores of a chunk may be at most, where sums are not complete.
-    highest: Vec<f32>,
-    sorted: Vec<f32>,
-    /// Documents to complete.
+    /// Memory of `kth_largest`.
+    sorted: Vec<f64>,
+    /// Documents that may be among the best, once they are complete.
     candidates: Vec<u32>,
+    /// Documents that are complete, and their scores in units.
+    completed: Vec<(u32, f64)>,
 }
 
 impl Selector {
-    /// Offers the documents, numbered from `first` on, that may be among the best.
-    pub fn offer<T: Sum>(
-        &mut self,
-        sums: &[T],
-        factors: &[f32],
-        cosine: f64,
-        first: u32,
-        top: &mut TopK,
-    ) {
+    /// Offers the documents that may be among the best.
+    pub fn offer<T: Sum>(&mut self, scores: Scores<T>, top: &mut TopK) {
+        let Scores {
+            sums,
+            factors,
+            cosine,
+            first,
+        } = scores;
         self.maxima.clear();
         maxima(sums, factors, &mut self.maxima);
-        let floor = self.floor(top.k());
+        let maxima = self.maxima.iter().map(|&maximum| maximum.into());
+        let floor = kth_largest(top.k(), maxima, &mut self.sorted);
         for (number, &maximum) in self.maxima.iter().enumerate() {
             let bar = (floor.max(top.threshold() / cosine) * MARGIN) as f32;
             if maximum > 0.0 && maximum >= bar {
@@ -49,10 +67,10 @@ impl Selector {
                 let (sums, factors) = (&sums[start..end], &factors[start..end]);
                 let mut mask = reaching(sums, factors, &[0; CHUNK], 0.0, bar);
                 while mask != 0 {
-                    let lane = mask.trailing_zeros() as usize;
+                    let doc = start + mask.trailing_zeros() as usize;
                     mask &= mask - 1;
-                    let score = sums[lane].to_f64() * f64::from(factors[lane]) * cosine;
-                    top.offer(score, first + (start + lane) as u32);
+                    let score = scores.score(doc, scores.sums[doc]) * cosine;
+                    top.offer(score, first + doc as u32);
                 }
             }
         }
@@ -60,32 +78,73 @@ impl Selector {
 
     /// As `offer`, for sums that lack what was `left_out`. Offers nothing and says no if more than
     /// `limit` documents may be among the best.
-    #[allow(clippy::too_many_arguments)]
     pub fn complete<T: Sum>(
         &mut self,
-        sums: &[T],
-        factors: &[f32],
-        cosine: f64,
-        first: u32,
+        scores: Scores<T>,
         left_out: &LeftOut<T>,
         limit: usize,
         top: &mut TopK,
     ) -> bool {
-        let (norms, reach) = (left_out.norms(), left_out.reach);
         self.maxima.clear();
-        self.highest.clear();
-        let (maxima, highest) = (&mut self.maxima, &mut self.highest);
-        bounds(sums, factors, norms, reach, maxima, highest);
+        maxima(scores.sums, scores.factors, &mut self.maxima);
         // Sums only grow when they are completed: what k of them reach, the k best reach.
-        let bar = self.floor(top.k()).max(top.threshold() / cosine);
-        let bar = (bar * MARGIN - left_out.error) as f32;
+        let maxima = self.maxima.iter().map(|&maximum| maximum.into());
+        let floor = kth_largest(top.k(), maxima, &mut self.sorted);
+        let bar = floor.max(top.threshold() / scores.cosine);
+        self.completed.clear();
+        if !self.gather(scores, left_out, 0.0, bar * MARGIN, limit) {
+            return false;
+        }
+        for (at, &doc) in self.candidates.iter().enumerate() {
+            left_out.prefetch_repeats(self.candidates.get(at + AHEAD));
+            let sum = left_out.complete(doc as usize, scores.sums[doc as usize]);
+            self.completed.push((doc, scores.score(doc as usize, sum)));
+        }
+
+        // And what k reach that are complete.
+        let completed = self.completed.iter().map(|&(_, score)| score);
+        let bar = bar.max(kth_largest(top.k(), completed, &mut self.sorted));
+        let bar = bar * MARGIN - left_out.error;
+        if !self.gather(scores, left_out, left_out.reach, bar, limit) {
+            return false;
+        }
+        let mut completed = self.completed.iter().peekable();
+        for (at, &doc) in self.candidates.iter().enumerate() {
+            left_out.prefetch_repeats(self.candidates.get(at + AHEAD));
+            while completed.next_if(|(other, _)| *other < doc).is_some() {}
+            let score = match completed.next_if(|(other, _)| *other == doc) {
+                Some(&(_, score)) => score,
+                None => {
+                    let sum = left_out.complete(doc as usize, scores.sums[doc as usize]);
+                    scores.score(doc as usize, sum)
+                }
+            };
+            top.offer(score * scores.cosine, scores.first + doc);
+        }
+        true
+    }
+
+    /// Finds the documents whose scores may be above zero and not below `bar`, where sums lack up to
+    /// `reach` times a document's norm, and fetches what completes them. Says no if there are more
+    /// than `limit`.
+    fn gather<T: Sum>(
+        &mut self,
+        scores: Scores<T>,
+        left_out: &LeftOut<T>,
+        reach: f32,
+        bar: f64,
+        limit: usize,
+    ) -> bool {
+        let bar = bar as f32;
         self.candidates.clear();
-        for (number, &highest) in self.highest.iter().enumerate() {
-            if highest > 0.0 && highest >= bar {
+        let chunks = self.maxima.iter().zip(left_out.shares()).enumerate();
+        for (number, (&maximum, &share)) in chunks {
+            let most = maximum + reach * share;
+            if most > 0.0 && most >= bar {
                 let start = number * CHUNK;
-                let chunk = start..sums.len().min(start + CHUNK);
-                let (sums, norms) = (&sums[chunk.clone()], &norms[chunk.clone()]);
-                let mut mask = reaching(sums, &factors[chunk], norms, reach, bar);
+                let chunk = start..scores.sums.len().min(start + CHUNK);
+                let (sums, factors) = (&scores.sums[chunk.clone()], &scores.factors[chunk.clone()]);
+                let mut mask = reaching(sums, factors, &left_out.norms()[chunk], reach, bar);
                 while mask != 0 {
                     let doc = start + mask.trailing_zeros() as usize;
                     mask &= mask - 1;
@@ -97,28 +156,19 @@ impl Selector {
                 }
             }
         }
-        for (at, &doc) in self.candidates.iter().enumerate() {
-            if let Some(&next) = self.candidates.get(at + AHEAD) {
-                left_out.prefetch_repeats(next as usize);
-            }
-            let sum = left_out.complete(doc as usize, sums[doc as usize]);
-            let score = sum.to_f64() * f64::from(factors[doc as usize]) * cosine;
-            top.offer(score, first + doc);
-        }
         true
     }
+}
 
-    /// What the best k scores reach at least.
-    fn floor(&mut self, k: usize) -> f64 {
-        if !(1..=self.maxima.len()).contains(&k) {
-            return 0.0;
-        }
-        self.sorted.clone_from(&self.maxima);
-        let (_, best, _) = self
-            .sorted
-            .select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-        f64::from(*best)
+/// The k-th largest number; zero if there are fewer.
+fn kth_largest(k: usize, numbers: impl Iterator<Item = f64>, sorted: &mut Vec<f64>) -> f64 {
+    sorted.clear();
+    sorted.extend(numbers);
+    if !(1..=sorted.len()).contains(&k) {
+        return 0.0;
     }
+    let (_, &mut kth, _) = sorted.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+    kth
 }
 
 /// Defines `$name` as `$body` compiled for the instructions that the CPU has.
@@ -148,12 +198,6 @@ macro_rules! compiled_for_the_cpu {
 }
 
 compiled_for_the_cpu! { fn maxima(sums: &[T], factors: &[f32], out: &mut Vec<f32>) = maxima_body }
-compiled_for_the_cpu! {
-    fn bounds(
-        sums: &[T], factors: &[f32], norms: &[u16], reach: f32, maxima: &mut Vec<f32>,
-        highest: &mut Vec<f32>
-    ) = bounds_body
-}
 compiled_for_the_cpu! {
     fn reaching(sums: &[T], factors: &[f32], norms: &[u16], reach: f32, bar: f32) -> u64
         = reaching_body
@@ -200,26 +244,6 @@ fn maxima_body<T: Sum>(sums: &[T], factors: &[f32], out: &mut Vec<f32>) {
     }
 }
 
-/// The largest scores of chunks as the sums are, and what they may be at most.
-#[inline(always)]
-fn bounds_body<T: Sum>(
-    sums: &[T],
-    factors: &[f32],
-    norms: &[u16],
-    reach: f32,
-    maxima: &mut Vec<f32>,
-    highest: &mut Vec<f32>,
-) {
-    for start in (0..sums.len()).step_by(CHUNK) {
-        let (sums, factors) = (chunk(sums, start), chunk(factors, start));
-        let norms = chunk(norms, start);
-        let sums: [f32; CHUNK] = std::array::from_fn(|i| sums[i].to_f32());
-        maxima.push(largest(std::array::from_fn(|i| sums[i] * factors[i])));
-        let most = |i: usize| (sums[i] + reach * from_upper_half(norms[i])) * factors[i];
-        highest.push(largest(std::array::from_fn(most)));
-    }
-}
-
 /// Which documents of a chunk may have a score above zero and not below `bar`.
 #[inline(always)]
 fn reaching_body<T: Sum>(sums: &[T], factors: &[f32], norms: &[u16], reach: f32, bar: f32) -> u64 {
@@ -251,8 +275,13 @@ mod tests {
             for (k, segments) in cases.concat() {
                 let (mut top, mut plain) = (TopK::new(k), TopK::new(k));
                 for first in (0..segments).map(|segment| segment * 10_000) {
-                    let selector = &mut Selector::default();
-                    selector.offer(&sums, &factors, 1e-9, first, &mut top);
+                    let scores = Scores {
+                        sums: &sums,
+                        factors: &factors,
+                        cosine: 1e-9,
+                        first,
+                    };
+                    Selector::default().offer(scores, &mut top);
                     for (doc, (&sum, &factor)) in (first..).zip(sums.iter().zip(&factors)) {
                         plain.offer(f64::from(sum) * f64::from(factor) * 1e-9, doc);
                     }
