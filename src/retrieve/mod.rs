@@ -21,7 +21,8 @@
 //! segment     postings of up to 65,536 documents and their scale factors
 //! build       texts -> sorted paths, in parallel (scatter, records, radix, paths)
 //! trie        sorted paths and what they begin with (spelling, table, packed)
-//! repeats     n-grams that a document has more than once, for BM25
+//! repeats     n-grams that a document has more than once, for BM25 (weighed), and what they add to
+//!             sums (corrections)
 //! lookup, codes  the df of n-grams of added texts
 //! weighting   idf, tf-idf, BM25: the formulas
 //! analyzer    text -> symbols (characters or words)
@@ -36,6 +37,7 @@ mod build;
 mod checksum;
 mod codes;
 mod common;
+mod corrections;
 mod counts;
 mod engine;
 mod index;
@@ -69,6 +71,7 @@ mod texts;
 mod top_k;
 mod trie;
 mod vocabulary;
+mod weighed;
 mod weighting;
 
 #[cfg(test)]

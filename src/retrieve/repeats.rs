@@ -3,7 +3,10 @@
 use super::again::Repeat;
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
+use super::build::MAX_DOCS;
 use super::ngrams::Shape;
+use super::sum::Sum;
+use super::weighed::{self, OfLength, Weighed};
 use super::weighting::{Excess, Weighting};
 use crate::cpu::prefetch;
 use crate::error::Result;
@@ -27,16 +30,6 @@ pub struct Repeats {
     kinds: Vec<Kind>,
     /// All of them with what they are worth, once there are enough queries to find it for.
     weighed: OnceLock<Vec<Weighed>>,
-}
-
-/// A repeat as queries read it: the document has the prefixes that are longer than `before`, and as long
-/// as `to` or shorter, more than once, and this is what it is worth beyond one by one.
-#[derive(Clone, Copy)]
-pub struct Weighed {
-    excess: Excess,
-    pub doc: u16,
-    pub before: u8,
-    pub to: u8,
 }
 
 /// What repeats are weighed with: the document of each posting, and the documents' penalties.
@@ -148,12 +141,8 @@ impl Repeats {
         let doc = weights.docs[posting];
         let kind = self.kind(place);
         let penalty = weights.penalties[usize::from(doc)];
-        Weighed {
-            excess: Excess::new(weights.weighting, kind.tf, penalty),
-            doc,
-            before: kind.from - 1,
-            to: kind.to,
-        }
+        let excess = Excess::new(weights.weighting, kind.tf, penalty);
+        Weighed::new(excess, doc, kind.from - 1, kind.to)
     }
 
     #[inline]
@@ -201,7 +190,7 @@ impl Repeats {
         first + self.lows[first..end].partition_point(|&l| l < low)
     }
 
-    /// Fetches what `for_each` will read first.
+    /// Fetches what `add` will read first.
     pub fn prefetch_places(&self, places: &Range<usize>) {
         if places.start < places.end {
             match self.weighed.get() {
@@ -214,40 +203,30 @@ impl Repeats {
         }
     }
 
-    /// Calls `visit(repeat, excess)` for each of the repeats in these places, the first of which is of
-    /// this posting or a later one.
-    pub fn for_each(
+    /// Adds what the repeats in these places are worth, the first of which is of this posting or a
+    /// later one, and none of which has longer n-grams than `longest`.
+    pub fn add<T: Sum>(
         &self,
         weights: Weights,
         posting: usize,
         places: Range<usize>,
-        mut visit: impl FnMut(Weighed, f64),
+        of_length: &OfLength,
+        longest: usize,
+        sums: &mut [T; MAX_DOCS],
     ) {
-        let Some(weighed) = self.weighed.get() else {
-            return self.for_each_unweighed(weights, posting, places, &mut visit);
-        };
-        for (place, &repeat) in places.clone().zip(&weighed[places]) {
-            let excess = repeat.excess.get(|| self.large(weights, place, repeat.doc));
-            visit(repeat, excess);
+        let large = |place, repeat: Weighed| self.large(weights, place, repeat.doc());
+        if let Some(weighed) = self.weighed.get() {
+            let (start, weighed) = (places.start, &weighed[places]);
+            let large = |number: usize| large(start + number, weighed[number]);
+            return weighed::add_all(weighed, sums, of_length, longest, large);
         }
-    }
-
-    /// The same before `weigh`.
-    fn for_each_unweighed(
-        &self,
-        weights: Weights,
-        posting: usize,
-        places: Range<usize>,
-        visit: &mut dyn FnMut(Weighed, f64),
-    ) {
         let mut mark = posting / MARK_EVERY;
         for place in places {
             while place >= self.marks[mark + 1] as usize {
                 mark += 1;
             }
             let repeat = self.weighed(weights, mark, place);
-            let excess = repeat.excess.get(|| self.large(weights, place, repeat.doc));
-            visit(repeat, excess);
+            repeat.add(sums, of_length, || large(place, repeat));
         }
     }
 
@@ -306,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gives_the_repeats_of_each_ngram() {
+    fn adds_the_repeats_of_each_ngram() {
         for (shortest, longest) in [(3, 5), (1, 1), (2, 30)] {
             let shape = Shape {
                 bits: 6,
@@ -352,6 +331,9 @@ mod tests {
                 docs: &docs,
                 penalties: &penalties,
             };
+            // Of n-grams that are shorter than the shortest, a query has none.
+            let value = |length: usize| (length + 1).saturating_sub(shortest) as f64 * 1234.56789;
+            let of_length = std::array::from_fn(value);
             for weighed in [false, true] {
                 if weighed {
                     packed.weigh(weights);
@@ -360,27 +342,23 @@ mod tests {
                     let here = repeats
                         .iter()
                         .filter(|repeat| postings.contains(&(repeat.posting as usize)));
-                    let expected = here.map(|repeat| {
-                        let doc = docs[repeat.posting as usize];
-                        let penalty = penalties[usize::from(doc)];
-                        let exact = weighting.excess(repeat.tf, penalty.into());
-                        (doc, repeat.from - 1, repeat.to, exact)
-                    });
-                    let places = packed.place(postings.start)..packed.place(postings.end);
-                    let mut found = Vec::new();
-                    packed.for_each(weights, postings.start, places, |repeat, excess| {
-                        found.push((repeat.doc, repeat.before, repeat.to, excess));
-                    });
-                    assert_eq!(found.len(), expected.clone().count());
-                    for (found, expected) in found.into_iter().zip(expected) {
-                        assert_eq!(
-                            (found.0, found.1, found.2),
-                            (expected.0, expected.1, expected.2)
-                        );
-                        let (found, exact) = (found.3, expected.3);
-                        assert!((found - exact).abs() <= 1.2e-7, "{found} {exact}");
-                        assert!(found == exact || exact.abs() <= 4.0);
+                    let mut expected = [0u32; 701];
+                    for repeat in here {
+                        let doc = usize::from(docs[repeat.posting as usize]);
+                        let exact = || weighting.excess(repeat.tf, penalties[doc].into());
+                        let excess = Excess::new(weighting, repeat.tf, penalties[doc]).get(exact);
+                        let upto = |length| u32::rounded(excess * of_length[usize::from(length)]);
+                        let worth = upto(repeat.to).minus(upto(repeat.from - 1));
+                        expected[doc] = expected[doc].plus(worth);
                     }
+                    let places = packed.place(postings.start)..packed.place(postings.end);
+                    let mut narrow = Box::new([0u32; MAX_DOCS]);
+                    let mut wide = Box::new([0u64; MAX_DOCS]);
+                    let (posting, again) = (postings.start, places.clone());
+                    packed.add(weights, posting, again, &of_length, longest, &mut narrow);
+                    packed.add(weights, posting, places, &of_length, longest, &mut wide);
+                    assert_eq!(narrow[..701], expected);
+                    assert!(wide.iter().map(|&sum| sum as u32).eq(*narrow));
                 }
             }
         }

@@ -8,6 +8,7 @@
 
 use super::build::MAX_DOCS;
 use super::common::CHUNK;
+use super::corrections::Corrections;
 use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol};
 use super::plan::{Plan, Prefixes};
@@ -23,8 +24,6 @@ use std::ops::Range;
 const TOLERANCE: f64 = 5e-7;
 /// Pieces between the one that is read and the one that is fetched.
 const AHEAD: usize = 8;
-/// Values of n-grams that documents repeat: with more, those looked up are read before others are.
-const MOST_VALUES: usize = 1 << 12;
 // Tests have few documents.
 /// Share of a query's squared norm that is left out, at most.
 const MOST_LEFT_OUT: f64 = if cfg!(test) { 0.25 } else { 0.04 };
@@ -92,23 +91,12 @@ struct Piece<T> {
     value: T,
 }
 
-/// Repeats of n-grams, which `Prefixes` tells more of.
-struct Repeated {
-    postings: Range<usize>,
-    /// Where the repeats of these are.
-    places: Range<usize>,
-    left_out: usize,
-    values: Range<usize>,
-}
-
 /// Sums, and what else is filled and forgotten.
 pub struct Scan<T> {
     /// One for each document of a segment, all zero between two scans.
     sums: Box<[T; MAX_DOCS]>,
     pieces: Vec<Piece<T>>,
-    repeats: Vec<Repeated>,
-    /// What those say of n-grams, one after the other.
-    values: Vec<f64>,
+    corrections: Corrections,
     selector: Selector,
     /// Scans that completed documents one by one, and scans that had to complete all.
     #[cfg(test)]
@@ -121,8 +109,7 @@ impl<T: Sum> Scan<T> {
         Self {
             sums: zeros.try_into().ok().expect("the length is MAX_DOCS"),
             pieces: Vec::new(),
-            repeats: Vec::new(),
-            values: Vec::new(),
+            corrections: Corrections::default(),
             selector: Selector::default(),
             #[cfg(test)]
             completed: [0; 2],
@@ -159,8 +146,6 @@ impl<T: Sum> Scan<T> {
             left_out = (square > 0.0).then(make);
         }
 
-        self.pieces.clear();
-        self.clear_repeats();
         plan.disjoint(
             shape,
             number,
@@ -171,7 +156,7 @@ impl<T: Sum> Scan<T> {
             },
         );
         self.add_pieces(&segment.docs);
-        self.add_repeats(setting, segment);
+        self.add_corrections(setting, segment);
 
         let no_scores = Scores {
             sums: &[],
@@ -196,7 +181,7 @@ impl<T: Sum> Scan<T> {
                     self.push(setting, segment, paths, value, prefixes);
                 });
                 self.add_pieces(&segment.docs);
-                self.add_repeats(setting, segment);
+                self.add_corrections(setting, segment);
             }
         }
         let sums = &mut self.sums[..segment.len()];
@@ -231,7 +216,7 @@ impl<T: Sum> Scan<T> {
         self.pieces.clear();
     }
 
-    /// Takes paths and their value: `add_pieces` adds it for every posting, `add_repeats` corrects it.
+    /// Takes paths and their value: `add_pieces` adds it for every posting, `add_corrections` what repeats are worth.
     fn push<S: Symbol>(
         &mut self,
         setting: Setting,
@@ -242,68 +227,23 @@ impl<T: Sum> Scan<T> {
     ) {
         let postings = segment.trie.postings(paths);
         if prefixes.repeated && !segment.repeats.is_empty() {
-            if self.values.len() > MOST_VALUES {
-                self.add_repeats(setting, segment);
+            if self.corrections.are_many() {
+                self.add_corrections(setting, segment);
             }
-            segment.repeats.prefetch(&postings);
-            let start = self.values.len();
-            self.values.extend_from_slice(prefixes.values);
-            self.repeats.push(Repeated {
-                postings: postings.clone(),
-                places: 0..0,
-                left_out: prefixes.left_out.into(),
-                values: start..self.values.len(),
-            });
+            let repeats = &segment.repeats;
+            self.corrections.push(repeats, postings.clone(), prefixes);
         }
         if value != T::default() {
             self.pieces.push(Piece { postings, value });
         }
     }
 
-    /// Pieces gave a document tf times what a frequency of one is worth: this adds the difference.
-    fn add_repeats<S: Symbol>(&mut self, setting: Setting, segment: &Segment<S>) {
+    fn add_corrections<S: Symbol>(&mut self, setting: Setting, segment: &Segment<S>) {
         let weights = segment.weights(setting.weighting);
         let longest = setting.shape.longest;
-        // All are looked up before any is read, so that no search waits for another's memory. Most
-        // begin where the one before ends.
-        let mut last = (0, 0);
-        for repeated in &mut self.repeats {
-            let Range { start, end } = repeated.postings;
-            let first = match last {
-                (posting, place) if posting == start => place,
-                _ => segment.repeats.place(start),
-            };
-            last = (end, segment.repeats.place(end));
-            repeated.places = first..last.1;
-            segment.repeats.prefetch_places(&repeated.places);
-        }
-        // By length, the value of all n-grams up to it.
-        let mut of_length = [0.0; u8::MAX as usize + 1];
-        for repeated in &self.repeats {
-            let values = &self.values[repeated.values.clone()];
-            let (start, end) = (repeated.left_out, repeated.left_out + values.len());
-            of_length[..start].fill(values[0]);
-            of_length[start..end].copy_from_slice(values);
-            // Of longer n-grams the query, or the path, has none.
-            of_length[end..=longest].fill(values[values.len() - 1]);
-            let (posting, places) = (repeated.postings.start, repeated.places.clone());
-            segment
-                .repeats
-                .for_each(weights, posting, places, |repeat, excess| {
-                    // The difference of what is rounded: as much for each n-gram, whatever is left
-                    // out. It is zero for n-grams that the query has not.
-                    let here = T::rounded(excess * of_length[usize::from(repeat.to)]);
-                    let before = T::rounded(excess * of_length[usize::from(repeat.before)]);
-                    let sum = &mut self.sums[usize::from(repeat.doc)];
-                    *sum = sum.plus(here.minus(before));
-                });
-        }
-        self.clear_repeats();
-    }
-
-    fn clear_repeats(&mut self) {
-        self.repeats.clear();
-        self.values.clear();
+        let sums = &mut self.sums;
+        self.corrections
+            .add(&segment.repeats, weights, longest, sums);
     }
 }
 

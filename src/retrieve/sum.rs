@@ -11,14 +11,19 @@ pub trait Sum: Copy + Default + PartialEq {
     fn times(self, count: u32) -> Self;
     fn to_f32(self) -> f32;
     fn to_f64(self) -> f64;
+    /// The same numbers, if they are those that vectors are made of.
+    fn narrow<const COUNT: usize>(_numbers: &mut [Self; COUNT]) -> Option<&mut [u32; COUNT]> {
+        None
+    }
 }
+
+/// Beside this number the mantissa of a float64 holds integers, negative ones as their complements.
+pub const BESIDE: f64 = 1.5 * (1u64 << 52) as f64;
 
 impl Sum for u32 {
     const BITS: i32 = 32;
     #[inline]
     fn rounded(units: f64) -> Self {
-        // Beside this number the mantissa holds integers, negative ones as their complements.
-        const BESIDE: f64 = 1.5 * (1u64 << 52) as f64;
         match units.abs() < (1u64 << 51) as f64 {
             true => (units + BESIDE).to_bits() as u32,
             false => units.round_ties_even() as i64 as u32,
@@ -38,6 +43,9 @@ impl Sum for u32 {
     }
     fn to_f64(self) -> f64 {
         self.into()
+    }
+    fn narrow<const COUNT: usize>(numbers: &mut [Self; COUNT]) -> Option<&mut [u32; COUNT]> {
+        Some(numbers)
     }
 }
 

@@ -99,6 +99,14 @@ impl Excess {
         }
     }
 
+    pub fn to_bits(self) -> u32 {
+        self.0.to_bits()
+    }
+
+    pub fn from_bits(bits: u32) -> Self {
+        Self(f32::from_bits(bits))
+    }
+
     /// The same number in eight bytes; `large` gives those that are not rounded.
     #[inline]
     pub fn get(self, large: impl FnOnce() -> f64) -> f64 {
@@ -151,6 +159,11 @@ mod tests {
                             weighting.saturation(tf, penalty) / weighting.saturation(1, penalty);
                         let error = weighting.excess(tf, penalty) + f64::from(tf) - relative;
                         assert!(error.abs() <= 1e-14 * f64::from(tf));
+
+                        let exact = weighting.excess(tf, (penalty as f32).into());
+                        let small = Excess::new(weighting, tf, penalty as f32).get(|| exact);
+                        assert!((small - exact).abs() <= 1.2e-7);
+                        assert!(small == exact || exact.abs() <= 4.0);
                     }
                 }
             }
