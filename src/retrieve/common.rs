@@ -6,7 +6,7 @@
 
 use super::ngrams::Shape;
 use super::trie::Trie;
-use super::weighting::{Excess, Weighting};
+use super::weighting::Weighting;
 use crate::cpu::prefetch;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use std::ops::Range;
 pub const MOST: usize = 256;
 /// Documents whose scores are compared at once: bits of a mask.
 pub const CHUNK: usize = 64;
-const WORDS: usize = MOST / 64;
+pub const WORDS: usize = MOST / 64;
 
 /// Which common n-grams a document, or a query, has.
 pub type Row = [u64; WORDS];
@@ -27,9 +27,9 @@ pub fn has(row: &Row, number: u8) -> bool {
 
 // Tests have few documents.
 /// Documents of the smallest segment where leaving out pays.
-const LEAST_DOCUMENTS: usize = if cfg!(test) { 3 } else { 8192 };
+const LEAST_DOCUMENTS: usize = if cfg!(test) { 3 } else { 1024 };
 /// An n-gram is common if at least one of so many documents has it.
-const ONE_IN: usize = if cfg!(test) { 4 } else { 32 };
+const ONE_IN: usize = if cfg!(test) { 4 } else { 16 };
 
 /// Common n-grams have numbers from zero on, in the order of their numbers as n-grams.
 pub struct Common {
@@ -42,6 +42,8 @@ pub struct Common {
     pub norms: Vec<u16>,
     /// For each chunk of documents, the largest part that these are of the norm of a document.
     pub shares: Vec<f32>,
+    /// And the average of these.
+    pub share: f32,
     /// First repeat of each document, and their number.
     pub starts: Vec<u32>,
     /// Common n-grams that a document has more than once, by document.
@@ -55,7 +57,8 @@ pub struct RepeatOf {
     pub number: u8,
     /// How often.
     pub tf: u16,
-    pub excess: Excess,
+    /// The weight of this frequency, in units of the weight of a frequency of one.
+    pub relative: f32,
 }
 
 impl Common {
@@ -102,20 +105,21 @@ impl Common {
             rows,
             norms: Vec::new(),
             shares: Vec::new(),
+            share: 0.0,
             starts,
             repeats: repeats
                 .into_iter()
                 .map(|(_, number, tf)| RepeatOf {
                     number,
                     tf,
-                    excess: Excess::default(),
+                    relative: 0.0,
                 })
                 .collect(),
         }
     }
 
     /// Gives the documents their norms, from the square of the idf of each common n-gram, and the
-    /// repeats their excess.
+    /// repeats their weight.
     pub fn weigh(
         &mut self,
         idf_squares: &[f64],
@@ -131,8 +135,8 @@ impl Common {
             let range = starts[doc] as usize..starts[doc + 1] as usize;
             let of_repeats = repeats[range].iter_mut().map(|repeat| {
                 let tf = repeat.tf.into();
-                repeat.excess = Excess::new(weighting, tf, penalty);
-                let relative = f64::from(tf) + weighting.excess(tf, penalty.into());
+                let relative = weighting.relative(tf, penalty.into());
+                repeat.relative = relative as f32;
                 (relative * relative - 1.0) * idf_squares[usize::from(repeat.number)]
             });
             upper_half((of_bits + of_repeats.sum::<f64>()).sqrt() as f32)
@@ -145,6 +149,7 @@ impl Common {
             shares.fold(0.0, f32::max)
         });
         self.shares = shares.collect();
+        self.share = self.shares.iter().sum::<f32>() / self.shares.len().max(1) as f32;
     }
 
     /// Number of a common n-gram, by its number as an n-gram.
@@ -156,6 +161,11 @@ impl Common {
     /// Whether an n-gram with so many postings may be common.
     pub fn may_have(&self, postings: usize) -> bool {
         postings * ONE_IN >= self.rows.len() && !self.ngrams.is_empty()
+    }
+
+    /// How many a document has more than once, on average.
+    pub fn repeats_each(&self) -> usize {
+        self.repeats.len() / self.rows.len().max(1)
     }
 
     /// Common n-grams that a document has more than once.

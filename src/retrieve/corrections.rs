@@ -2,6 +2,7 @@
 //! frequency of one is worth, and this adds the difference.
 
 use super::build::MAX_DOCS;
+use super::ngrams::Shape;
 use super::plan::Prefixes;
 use super::repeats::{Repeats, Weights};
 use super::sum::Sum;
@@ -50,7 +51,7 @@ impl Corrections {
         &mut self,
         repeats: &Repeats,
         weights: Weights,
-        longest: usize,
+        shape: &Shape,
         sums: &mut [T; MAX_DOCS],
     ) {
         // All are looked up before any is read, so that no search waits for another's memory. Most
@@ -67,15 +68,17 @@ impl Corrections {
             repeats.prefetch_places(&repeated.places);
         }
         let mut of_length: OfLength = [0.0; _];
+        let (base, longest) = (shape.shortest - 1, shape.longest - shape.shortest + 1);
         for repeated in &self.ranges {
             let values = &self.values[repeated.values.clone()];
-            let (start, end) = (repeated.left_out, repeated.left_out + values.len());
+            let start = repeated.left_out - base;
+            let end = start + values.len();
             of_length[..start].fill(values[0]);
             of_length[start..end].copy_from_slice(values);
             // Of longer n-grams the query, or the path, has none.
             of_length[end..=longest].fill(values[values.len() - 1]);
             let (posting, places) = (repeated.postings.start, repeated.places.clone());
-            repeats.add(weights, posting, places, &of_length, longest, sums);
+            repeats.add(weights, posting, places, &of_length, sums);
         }
         self.ranges.clear();
         self.values.clear();

@@ -37,7 +37,7 @@ const LEAST_ANSWERED: u64 = if cfg!(test) { 4 } else { 16 };
 
 /// Postings for each repeat, if what repeats are worth is to be kept: more would take more memory than the
 /// postings do.
-const LEAST_POSTINGS_EACH: usize = if cfg!(test) { 0 } else { 6 };
+const LEAST_POSTINGS_EACH: usize = if cfg!(test) { 0 } else { 2 };
 
 /// Documents from which on threads share a query.
 const LEAST_DIVIDED: usize = if cfg!(test) { 8 } else { 100_000 };

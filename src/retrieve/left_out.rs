@@ -5,47 +5,36 @@
 //! completed from their rows of bits. It is the principle of MaxScore (Turtle & Flood 1995), and
 //! complete sums are the same to the bit as those that leave nothing out.
 
-use super::common::{Common, MOST, Row, has};
-use super::ngrams::Symbol;
-use super::segment::Segment;
-use super::sum::Sum;
-use super::weighting::Weighting;
+use super::common::{Common, MOST, Row, WORDS, has};
+use super::sum::{OfWord, Sum};
 
 /// What the sums of a segment lack.
 pub struct LeftOut<'a, T> {
     common: &'a Common,
-    weighting: Weighting,
-    penalties: &'a [f32],
     /// The n-grams that are left out.
     row: Row,
     /// What an occurrence of each would add.
-    values: [T; MOST],
+    values: [OfWord<T>; WORDS],
     /// Before rounding: the values of the n-grams that it begins with, and those with its own.
     units: [[f64; 2]; MOST],
     /// |q_C| in units: times the norm of a document, more than its sum lacks but for rounding.
     pub reach: f32,
     /// The rest of what a sum may lack, by a document's factor.
     pub error: f64,
+    /// To complete more documents than these takes longer than to add what was left out.
+    pub limit: usize,
 }
 
 impl<'a, T: Sum> LeftOut<'a, T> {
-    pub fn new<S: Symbol>(
-        segment: &'a Segment<S>,
-        common: &'a Common,
-        weighting: Weighting,
-        row: Row,
-        reach: f64,
-        error: f64,
-    ) -> Self {
+    pub fn new(common: &'a Common, row: Row, reach: f64, error: f64, limit: usize) -> Self {
         Self {
             common,
-            weighting,
-            penalties: &segment.penalties,
             row,
-            values: [T::default(); MOST],
+            values: [[T::default(); _]; WORDS],
             units: [[0.0; 2]; MOST],
             reach: reach as f32,
             error,
+            limit,
         }
     }
 
@@ -57,14 +46,14 @@ impl<'a, T: Sum> LeftOut<'a, T> {
     /// Says what an occurrence of an n-gram would add.
     pub fn set(&mut self, number: u8, value: T, units: [f64; 2]) {
         let number = usize::from(number);
-        self.values[number] = value;
+        self.values.as_flattened_mut()[number] = value;
         self.units[number] = units;
     }
 
     /// What an occurrence of an n-gram would add, and that before rounding: see `units`.
     pub fn value(&self, number: u8) -> (T, &[f64]) {
         let number = usize::from(number);
-        (self.values[number], &self.units[number])
+        (self.values.as_flattened()[number], &self.units[number])
     }
 
     /// The norm of each document's common n-grams.
@@ -91,24 +80,16 @@ impl<'a, T: Sum> LeftOut<'a, T> {
 
     /// The sum of a document with what was left out.
     pub fn complete(&self, doc: usize, mut sum: T) -> T {
-        let words = self.common.rows[doc].iter().zip(&self.row);
-        for ((has, wanted), values) in words.zip(self.values.chunks_exact(64)) {
-            let mut both = has & wanted;
-            while both != 0 {
-                sum = sum.plus(values[both.trailing_zeros() as usize]);
-                both &= both - 1;
-            }
-        }
+        let row = &self.common.rows[doc];
+        let both: Row = std::array::from_fn(|word| row[word] & self.row[word]);
+        sum = sum.plus(T::sum_of_chosen(&both, &self.values));
         for repeat in self.common.repeats_of(doc) {
             if self.has(repeat.number) {
                 // The bit counted once.
                 let number = usize::from(repeat.number);
-                let tf = repeat.tf.into();
-                sum = sum.plus(self.values[number].times(tf - 1));
-                let excess = repeat.excess.get(|| {
-                    let penalty = self.penalties[doc].into();
-                    self.weighting.excess(tf, penalty)
-                });
+                let tf = u32::from(repeat.tf);
+                sum = sum.plus(self.values.as_flattened()[number].times(tf - 1));
+                let excess = f64::from(repeat.relative) - f64::from(tf);
                 let [before, here] = self.units[number];
                 sum = sum.plus(T::rounded(excess * here));
                 sum = sum.minus(T::rounded(excess * before));
@@ -128,7 +109,7 @@ mod tests {
     use super::super::segment::Bounds;
     use super::super::texts::Encoded;
     use super::super::top_k::TopK;
-    use super::*;
+    use super::super::weighting::Weighting;
     use std::sync::atomic::AtomicBool;
 
     /// Words of Zipf's frequencies over six letters, some of them again and again; most texts have one

@@ -57,7 +57,7 @@ impl Norms {
             .collect();
         // By how much the square of a weight is off, in units of that of a frequency of one.
         let more = |doc: usize, tf: u32| {
-            let weight = f64::from(tf) + weighting.excess(tf, penalties[doc]);
+            let weight = weighting.relative(tf, penalties[doc]);
             weight * weight - f64::from(tf)
         };
         let Sums { mut squares, terms } = walk.sums(model, repeats, more);

@@ -43,6 +43,8 @@ struct Found {
     /// The paths that begin with it.
     first: u32,
     end: u32,
+    /// And how many postings these have.
+    postings: u32,
     /// Its number.
     ngram: u32,
     /// Whether a document may have it more than once.
@@ -59,6 +61,16 @@ pub struct Prefixes<'a> {
     pub left_out: u8,
     /// Value of all up to this length, of all that are one longer, and so on, before rounding.
     pub values: &'a [f64],
+}
+
+/// Some of a query's n-grams that are common in a segment.
+#[derive(Debug, Default, PartialEq)]
+pub struct MostCommon {
+    pub row: Row,
+    /// Sum of the squares of their weights in the query.
+    pub square: f64,
+    /// How many there are of all.
+    pub postings: usize,
 }
 
 /// An n-gram and all that it begins with.
@@ -205,31 +217,38 @@ impl Plan {
     }
 
     /// The most common n-grams of the query that are common in a segment, as far as the squares of
-    /// their weights add up to at most `most`, and the sum. With an n-gram are those that it begins with.
-    pub fn most_common(&self, segment: usize, most: f64) -> (Row, f64) {
+    /// their weights add up to at most `most`. With an n-gram are those that it begins with.
+    pub fn most_common(&self, segment: usize, most: f64) -> MostCommon {
         // Of the current n-gram's prefixes, and of none: whether all are common, and the number.
         let mut prefixes = [(true, None); u8::MAX as usize + 1];
-        let mut common: Vec<(Reverse<u32>, u8, Option<u8>, f64)> = Vec::new();
+        let mut common: Vec<(Reverse<u32>, u8, Option<u8>, f64, u32)> = Vec::new();
         for (ngram, found) in self.in_segment(segment) {
             let length = usize::from(ngram.length);
             let (all, prefix) = prefixes[length - 1];
             prefixes[length] = (all && found.common.is_some(), found.common);
             if let (true, Some(number)) = (all, found.common) {
-                common.push((Reverse(ngram.df), number, prefix, ngram.square));
+                common.push((
+                    Reverse(ngram.df),
+                    number,
+                    prefix,
+                    ngram.square,
+                    found.postings,
+                ));
             }
         }
         // Ties in the order of n-grams, so that none comes before one that it begins with.
         common.sort_unstable_by_key(|&(df, number, ..)| (df, number));
-        let mut row = Row::default();
-        let mut sum = 0.0;
-        for (_, number, prefix, square) in common {
-            let with_prefix = prefix.is_none_or(|prefix| has(&row, prefix));
-            if with_prefix && sum + square <= most {
-                sum += square;
-                row[usize::from(number) / 64] |= 1 << (number % 64);
+        let mut chosen = MostCommon::default();
+        for (_, number, prefix, square, postings) in common {
+            let with_prefix = prefix.is_none_or(|prefix| has(&chosen.row, prefix));
+            if with_prefix && chosen.square + square <= most {
+                chosen.square += square;
+                // Those of longer n-grams are among them.
+                chosen.postings += prefix.map_or(postings as usize, |_| 0);
+                chosen.row[usize::from(number) / 64] |= 1 << (number % 64);
             }
         }
-        (row, sum)
+        chosen
     }
 
     /// Cuts the ranges of all n-grams, nested as they are, into disjoint ones: calls `visit(paths,
@@ -402,6 +421,7 @@ fn look_up<S: Symbol>(
             let range = trie.postings(found.first..found.end);
             let postings = range.len();
             let df = segment.df.as_ref().map(|df| df.get(found.ngram as usize));
+            found.postings = postings as u32;
             *sum += df.unwrap_or(0);
             found.repeated = df.is_none_or(|df| (df as usize) < postings);
             if found.repeated {
@@ -432,6 +452,7 @@ mod tests {
         };
         let found = |common| Found {
             end: 1,
+            postings: 7,
             common,
             ..Found::default()
         };
@@ -440,18 +461,24 @@ mod tests {
             found: common.map(found).to_vec(),
             ..Plan::default()
         };
-        let row = |numbers: &[u8]| {
-            let bits = numbers.iter().fold(0, |bits, number| bits | 1 << number);
-            [bits, 0, 0, 0]
+        // Those that begin with another have no postings but its.
+        let chosen = |numbers: &[u8], square, postings| {
+            let mut row = Row::default();
+            row[0] = numbers.iter().fold(0, |bits, number| bits | 1 << number);
+            MostCommon {
+                row,
+                square,
+                postings,
+            }
         };
         let all = plan([0, 1, 2, 3].map(Some));
-        assert_eq!(all.most_common(0, 20.0), (row(&[0, 1, 2, 3]), 13.0));
-        assert_eq!(all.most_common(0, 11.0), (row(&[0, 1, 2]), 11.0));
-        assert_eq!(all.most_common(0, 8.0), (row(&[3]), 2.0));
+        assert_eq!(all.most_common(0, 20.0), chosen(&[0, 1, 2, 3], 13.0, 14));
+        assert_eq!(all.most_common(0, 11.0), chosen(&[0, 1, 2], 11.0, 7));
+        assert_eq!(all.most_common(0, 8.0), chosen(&[3], 2.0, 7));
         let some = plan([None, Some(0), Some(1), Some(2)]);
-        assert_eq!(some.most_common(0, 20.0), (row(&[2]), 2.0));
+        assert_eq!(some.most_common(0, 20.0), chosen(&[2], 2.0, 7));
         let some = plan([Some(0), None, Some(1), Some(2)]);
-        assert_eq!(some.most_common(0, 20.0), (row(&[0, 2]), 11.0));
+        assert_eq!(some.most_common(0, 20.0), chosen(&[0, 2], 11.0, 14));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::buffer::Buffer;
 use super::build::MAX_DOCS;
 use super::ngrams::Shape;
 use super::sum::Sum;
-use super::weighed::{self, OfLength, Weighed};
-use super::weighting::{Excess, Weighting};
+use super::weighed::{self, Counted, OfLength, Weighed};
+use super::weighting::Weighting;
 use crate::cpu::prefetch;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -28,6 +28,9 @@ pub struct Repeats {
     rare_at: Buffer<u32>,
     rare: Buffer<u64>,
     kinds: Vec<Kind>,
+    /// Number of lengths, and the shortest less one, from which they are counted here.
+    lengths: usize,
+    base: u8,
     /// All of them with what they are worth, once there are enough queries to find it for.
     weighed: OnceLock<Vec<Weighed>>,
 }
@@ -118,17 +121,23 @@ impl Repeats {
             rare_at: rare_at.into(),
             rare: rare.into(),
             kinds,
+            lengths,
+            base: shape.shortest as u8 - 1,
             weighed: OnceLock::new(),
         }
     }
 
-    /// Finds what each is worth, which takes eight bytes for it. On a thread of the pool.
+    /// Finds what each is worth, which takes eight bytes for it, unless there are too many lengths for that.
+    /// On a thread of the pool.
     pub fn weigh(&self, weights: Weights) {
+        if self.lengths > weighed::MOST_LENGTHS {
+            return;
+        }
         let tasks = 0..self.marks.len().saturating_sub(1);
         let tasks = tasks.into_par_iter().with_min_len(TASK / MARK_EVERY);
         let weighed = tasks.flat_map_iter(|mark| {
             let places = self.marks[mark] as usize..self.marks[mark + 1] as usize;
-            places.map(move |place| self.weighed(weights, mark, place))
+            places.map(move |place| Weighed::new(self.counted(weights, mark, place)))
         });
         // Another thread may have found the same.
         let _ = self.weighed.set(weighed.collect());
@@ -136,13 +145,18 @@ impl Repeats {
 
     /// A repeat of a posting after this mark.
     #[inline]
-    fn weighed(&self, weights: Weights, mark: usize, place: usize) -> Weighed {
+    fn counted(&self, weights: Weights, mark: usize, place: usize) -> Counted {
         let posting = mark * MARK_EVERY + usize::from(self.lows[place]);
         let doc = weights.docs[posting];
         let kind = self.kind(place);
-        let penalty = weights.penalties[usize::from(doc)];
-        let excess = Excess::new(weights.weighting, kind.tf, penalty);
-        Weighed::new(excess, doc, kind.from - 1, kind.to)
+        let penalty = weights.penalties[usize::from(doc)].into();
+        Counted {
+            doc,
+            tf: kind.tf,
+            relative: weights.weighting.relative(kind.tf, penalty) as f32,
+            before: kind.from - 1 - self.base,
+            to: kind.to - self.base,
+        }
     }
 
     #[inline]
@@ -204,39 +218,27 @@ impl Repeats {
     }
 
     /// Adds what the repeats in these places are worth, the first of which is of this posting or a
-    /// later one, and none of which has longer n-grams than `longest`.
+    /// later one.
     pub fn add<T: Sum>(
         &self,
         weights: Weights,
         posting: usize,
         places: Range<usize>,
         of_length: &OfLength,
-        longest: usize,
         sums: &mut [T; MAX_DOCS],
     ) {
-        let large = |place, repeat: Weighed| self.large(weights, place, repeat.doc());
         if let Some(weighed) = self.weighed.get() {
-            let (start, weighed) = (places.start, &weighed[places]);
-            let large = |number: usize| large(start + number, weighed[number]);
-            return weighed::add_all(weighed, sums, of_length, longest, large);
+            let tf = |number| self.kind(places.start + number).tf;
+            let weighed = &weighed[places.clone()];
+            return weighed::add_all(weighed, sums, of_length, self.lengths, tf);
         }
         let mut mark = posting / MARK_EVERY;
         for place in places {
             while place >= self.marks[mark + 1] as usize {
                 mark += 1;
             }
-            let repeat = self.weighed(weights, mark, place);
-            repeat.add(sums, of_length, || large(place, repeat));
+            self.counted(weights, mark, place).add(sums, of_length);
         }
-    }
-
-    /// The excess of a repeat that is not rounded.
-    #[cold]
-    fn large(&self, weights: Weights, place: usize, doc: u16) -> f64 {
-        let penalty = weights.penalties[usize::from(doc)];
-        weights
-            .weighting
-            .excess(self.kind(place).tf, penalty.into())
     }
 
     #[cold]
@@ -261,6 +263,8 @@ impl Repeats {
             rare_at: archive.get(&format!("{prefix}.rare_at"))?,
             rare: archive.get(&format!("{prefix}.rare"))?,
             kinds: kinds(shape),
+            lengths: shape.longest - shape.shortest + 1,
+            base: shape.shortest as u8 - 1,
             weighed: OnceLock::new(),
         })
     }
@@ -331,8 +335,7 @@ mod tests {
                 docs: &docs,
                 penalties: &penalties,
             };
-            // Of n-grams that are shorter than the shortest, a query has none.
-            let value = |length: usize| (length + 1).saturating_sub(shortest) as f64 * 1234.56789;
+            let value = |length: usize| length as f64 * 1234.56789;
             let of_length = std::array::from_fn(value);
             for weighed in [false, true] {
                 if weighed {
@@ -345,9 +348,12 @@ mod tests {
                     let mut expected = [0u32; 701];
                     for repeat in here {
                         let doc = usize::from(docs[repeat.posting as usize]);
-                        let exact = || weighting.excess(repeat.tf, penalties[doc].into());
-                        let excess = Excess::new(weighting, repeat.tf, penalties[doc]).get(exact);
-                        let upto = |length| u32::rounded(excess * of_length[usize::from(length)]);
+                        let relative = weighting.relative(repeat.tf, penalties[doc].into());
+                        let excess = f64::from(relative as f32) - f64::from(repeat.tf);
+                        let upto = |length| {
+                            let length = usize::from(length) + 1 - shortest;
+                            u32::rounded(excess * of_length[length])
+                        };
                         let worth = upto(repeat.to).minus(upto(repeat.from - 1));
                         expected[doc] = expected[doc].plus(worth);
                     }
@@ -355,8 +361,8 @@ mod tests {
                     let mut narrow = Box::new([0u32; MAX_DOCS]);
                     let mut wide = Box::new([0u64; MAX_DOCS]);
                     let (posting, again) = (postings.start, places.clone());
-                    packed.add(weights, posting, again, &of_length, longest, &mut narrow);
-                    packed.add(weights, posting, places, &of_length, longest, &mut wide);
+                    packed.add(weights, posting, again, &of_length, &mut narrow);
+                    packed.add(weights, posting, places, &of_length, &mut wide);
                     assert_eq!(narrow[..701], expected);
                     assert!(wide.iter().map(|&sum| sum as u32).eq(*narrow));
                 }

@@ -7,11 +7,10 @@
 //! much for 32 bits, because of a few very long texts, the sums take 62.
 
 use super::build::MAX_DOCS;
-use super::common::CHUNK;
 use super::corrections::Corrections;
 use super::left_out::LeftOut;
 use super::ngrams::{Shape, Symbol};
-use super::plan::{Plan, Prefixes};
+use super::plan::{MostCommon, Plan, Prefixes};
 use super::segment::{Bounds, Segment};
 use super::select::{Scores, Selector};
 use super::sum::Sum;
@@ -27,10 +26,15 @@ const AHEAD: usize = 8;
 // Tests have few documents.
 /// Share of a query's squared norm that is left out, at most.
 const MOST_LEFT_OUT: f64 = if cfg!(test) { 0.25 } else { 0.04 };
-/// Documents that are completed one by one: at most one in so many.
-const COMPLETED_ONE_IN: usize = if cfg!(test) { 40 } else { 32 };
-/// Chunks of documents for each that is wanted: with fewer, too many may be among the best.
-const CHUNKS_EACH: usize = if cfg!(test) { 1 } else { 4 };
+/// How many postings are added in the time that it takes to complete a document, more for each common
+/// n-gram that it has more than once, and to add a repeat.
+const COMPLETED: usize = if cfg!(test) { 1000 } else { 128 };
+const COMPLETED_REPEAT: usize = 8;
+const REPEAT: usize = 3;
+/// Documents to complete for each that is wanted: some, and more where what is left out may be a larger part
+/// of a document's norm. With fewer that pay, nothing is left out.
+const CANDIDATES: f32 = if cfg!(test) { 0.5 } else { 2.0 };
+const CANDIDATES_BY_SHARE: f32 = if cfg!(test) { 0.0 } else { 16.0 };
 
 /// What the segments of an index share.
 #[derive(Clone, Copy)]
@@ -125,27 +129,10 @@ impl<T: Sum> Scan<T> {
         factors: &[f32],
         top: &mut TopK,
     ) {
-        let Setting {
-            shape,
-            weighting,
-            bounds,
-        } = setting;
-        let units = capacity::<T>() / (plan.norm() * bounds.sum);
+        let shape = setting.shape;
+        let units = capacity::<T>() / (plan.norm() * setting.bounds.sum);
         let cosine = 1.0 / (units * plan.norm());
-        let few = top.k().saturating_mul(CHUNKS_EACH) <= segment.len().div_ceil(CHUNK);
-        let mut left_out = None;
-        if few && let Some(common) = segment.common.get() {
-            let most = MOST_LEFT_OUT * plan.norm().powi(2);
-            let (row, square) = plan.most_common(number, most);
-            // An n-gram's value is off by less than a unit for each occurrence, of which a
-            // position has as many as there are lengths.
-            let lengths = shape.longest - shape.shortest + 1;
-            let error = lengths as f64 * bounds.rounding;
-            let reach = square.sqrt() * units;
-            let make = || LeftOut::new(segment, common, weighting, row, reach, error);
-            left_out = (square > 0.0).then(make);
-        }
-
+        let mut left_out = self.leave_out(setting, plan, number, segment, units, top.k());
         plan.disjoint(
             shape,
             number,
@@ -170,8 +157,7 @@ impl<T: Sum> Scan<T> {
                 sums: &self.sums[..segment.len()],
                 ..no_scores
             };
-            let limit = segment.len().div_ceil(COMPLETED_ONE_IN);
-            offered = self.selector.complete(scores, left_out, limit, top);
+            offered = self.selector.complete(scores, left_out, top);
             #[cfg(test)]
             {
                 self.completed[usize::from(!offered)] += 1;
@@ -190,6 +176,37 @@ impl<T: Sum> Scan<T> {
             self.selector.offer(scores, top);
         }
         sums.fill(T::default());
+    }
+
+    /// What the query leaves out at first, if that pays.
+    fn leave_out<'a, S: Symbol>(
+        &self,
+        setting: Setting,
+        plan: &Plan,
+        number: usize,
+        segment: &'a Segment<S>,
+        units: f64,
+        k: usize,
+    ) -> Option<LeftOut<'a, T>> {
+        let common = segment.common.get()?;
+        let MostCommon {
+            row,
+            square,
+            postings,
+        } = plan.most_common(number, MOST_LEFT_OUT * plan.norm().powi(2));
+        let repeats = segment.repeats.len() * postings / segment.docs.len().max(1);
+        let completed = COMPLETED + COMPLETED_REPEAT * common.repeats_each();
+        let limit = (postings + REPEAT * repeats) / completed;
+        let candidates = k as f32 * (CANDIDATES + CANDIDATES_BY_SHARE * common.share);
+        if (limit as f32) < candidates.max(1.0) {
+            return None;
+        }
+        let reach = square.sqrt() * units;
+        // An n-gram's value is off by less than a unit for each occurrence, of which a position has as
+        // many as there are lengths.
+        let lengths = setting.shape.longest - setting.shape.shortest + 1;
+        let error = lengths as f64 * setting.bounds.rounding;
+        Some(LeftOut::new(common, row, reach, error, limit))
     }
 
     fn add_pieces(&mut self, docs: &[u16]) {
@@ -240,10 +257,8 @@ impl<T: Sum> Scan<T> {
 
     fn add_corrections<S: Symbol>(&mut self, setting: Setting, segment: &Segment<S>) {
         let weights = segment.weights(setting.weighting);
-        let longest = setting.shape.longest;
-        let sums = &mut self.sums;
-        self.corrections
-            .add(&segment.repeats, weights, longest, sums);
+        let (shape, sums) = (setting.shape, &mut self.sums);
+        self.corrections.add(&segment.repeats, weights, shape, sums);
     }
 }
 

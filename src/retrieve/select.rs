@@ -14,6 +14,10 @@ use crate::cpu::{Isa, isa};
 
 /// Documents between the one that is completed and the one whose repeats are fetched.
 const AHEAD: usize = 8;
+/// Maxima of a chunk where chunks are few for the documents that are wanted, each of every eighth document.
+const FINE: usize = 8;
+/// Chunks for each document that is wanted, with which one maximum of each is enough.
+const CHUNKS_EACH: usize = 4;
 /// Nothing may fall through the rounding of f32.
 const MARGIN: f64 = 1.0 - 1e-6;
 
@@ -37,7 +41,9 @@ impl<T: Sum> Scores<'_, T> {
 /// Memory of a selection.
 #[derive(Default)]
 pub struct Selector {
+    /// The largest scores of each chunk, and how many of each.
     maxima: Vec<f32>,
+    maxima_each: usize,
     /// Memory of `kth_largest`.
     sorted: Vec<f64>,
     /// Documents that may be among the best, once they are complete.
@@ -55,11 +61,9 @@ impl Selector {
             cosine,
             first,
         } = scores;
-        self.maxima.clear();
-        maxima(sums, factors, &mut self.maxima);
-        let maxima = self.maxima.iter().map(|&maximum| maximum.into());
-        let floor = kth_largest(top.k(), maxima, &mut self.sorted);
-        for (number, &maximum) in self.maxima.iter().enumerate() {
+        let floor = self.find_maxima(scores, top.k());
+        for (number, maxima) in self.maxima.chunks(self.maxima_each).enumerate() {
+            let maximum = maxima.iter().copied().fold(0.0, larger);
             let bar = (floor.max(top.threshold() / cosine) * MARGIN) as f32;
             if maximum > 0.0 && maximum >= bar {
                 let start = number * CHUNK;
@@ -76,23 +80,19 @@ impl Selector {
         }
     }
 
-    /// As `offer`, for sums that lack what was `left_out`. Offers nothing and says no if more than
-    /// `limit` documents may be among the best.
+    /// As `offer`, for sums that lack what was `left_out`. Offers nothing and says no if too
+    /// many documents may be among the best.
     pub fn complete<T: Sum>(
         &mut self,
         scores: Scores<T>,
         left_out: &LeftOut<T>,
-        limit: usize,
         top: &mut TopK,
     ) -> bool {
-        self.maxima.clear();
-        maxima(scores.sums, scores.factors, &mut self.maxima);
         // Sums only grow when they are completed: what k of them reach, the k best reach.
-        let maxima = self.maxima.iter().map(|&maximum| maximum.into());
-        let floor = kth_largest(top.k(), maxima, &mut self.sorted);
+        let floor = self.find_maxima(scores, top.k());
         let bar = floor.max(top.threshold() / scores.cosine);
         self.completed.clear();
-        if !self.gather(scores, left_out, 0.0, bar * MARGIN, limit) {
+        if !self.gather(scores, left_out, 0.0, bar * MARGIN) {
             return false;
         }
         for (at, &doc) in self.candidates.iter().enumerate() {
@@ -105,7 +105,7 @@ impl Selector {
         let completed = self.completed.iter().map(|&(_, score)| score);
         let bar = bar.max(kth_largest(top.k(), completed, &mut self.sorted));
         let bar = bar * MARGIN - left_out.error;
-        if !self.gather(scores, left_out, left_out.reach, bar, limit) {
+        if !self.gather(scores, left_out, left_out.reach, bar) {
             return false;
         }
         let mut completed = self.completed.iter().peekable();
@@ -124,22 +124,32 @@ impl Selector {
         true
     }
 
+    /// Finds the largest scores of chunks, and what the best k scores reach at least.
+    fn find_maxima<T: Sum>(&mut self, scores: Scores<T>, k: usize) -> f64 {
+        let chunks = scores.sums.len().div_ceil(CHUNK);
+        let fine = chunks < k.saturating_mul(CHUNKS_EACH);
+        self.maxima_each = if fine { FINE } else { 1 };
+        self.maxima.clear();
+        maxima(scores.sums, scores.factors, fine, &mut self.maxima);
+        let maxima = self.maxima.iter().map(|&maximum| maximum.into());
+        kth_largest(k, maxima, &mut self.sorted)
+    }
+
     /// Finds the documents whose scores may be above zero and not below `bar`, where sums lack up to
-    /// `reach` times a document's norm, and fetches what completes them. Says no if there are more
-    /// than `limit`.
+    /// `reach` times a document's norm, and fetches what completes them. Says no if there are too
+    /// many.
     fn gather<T: Sum>(
         &mut self,
         scores: Scores<T>,
         left_out: &LeftOut<T>,
         reach: f32,
         bar: f64,
-        limit: usize,
     ) -> bool {
         let bar = bar as f32;
         self.candidates.clear();
-        let chunks = self.maxima.iter().zip(left_out.shares()).enumerate();
-        for (number, (&maximum, &share)) in chunks {
-            let most = maximum + reach * share;
+        let chunks = self.maxima.chunks(self.maxima_each).zip(left_out.shares());
+        for (number, (maxima, &share)) in chunks.enumerate() {
+            let most = maxima.iter().copied().fold(0.0, larger) + reach * share;
             if most > 0.0 && most >= bar {
                 let start = number * CHUNK;
                 let chunk = start..scores.sums.len().min(start + CHUNK);
@@ -151,7 +161,7 @@ impl Selector {
                     left_out.prefetch(doc);
                     self.candidates.push(doc as u32);
                 }
-                if self.candidates.len() > limit {
+                if self.candidates.len() > left_out.limit {
                     return false;
                 }
             }
@@ -197,7 +207,9 @@ macro_rules! compiled_for_the_cpu {
     };
 }
 
-compiled_for_the_cpu! { fn maxima(sums: &[T], factors: &[f32], out: &mut Vec<f32>) = maxima_body }
+compiled_for_the_cpu! {
+    fn maxima(sums: &[T], factors: &[f32], fine: bool, out: &mut Vec<f32>) = maxima_body
+}
 compiled_for_the_cpu! {
     fn reaching(sums: &[T], factors: &[f32], norms: &[u16], reach: f32, bar: f32) -> u64
         = reaching_body
@@ -208,18 +220,18 @@ fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// The largest of a chunk. An array of a fixed size, halved again and again: this becomes a few
-/// vector instructions.
+/// The largest of so many parts of a chunk, a power of two; they come first. An array of a fixed size,
+/// halved again and again: this becomes a few vector instructions.
 #[inline(always)]
-fn largest(mut scores: [f32; CHUNK]) -> f32 {
+fn largest<const PARTS: usize>(scores: &mut [f32; CHUNK]) -> &[f32] {
     let mut half = CHUNK / 2;
-    while half > 0 {
+    while half >= PARTS {
         for lane in 0..half {
             scores[lane] = larger(scores[lane], scores[lane + half]);
         }
         half /= 2;
     }
-    scores[0]
+    &scores[..PARTS]
 }
 
 /// A chunk as an array, filled up with zeros.
@@ -235,12 +247,14 @@ fn chunk<T: Copy + Default>(values: &[T], start: usize) -> [T; CHUNK] {
 }
 
 #[inline(always)]
-fn maxima_body<T: Sum>(sums: &[T], factors: &[f32], out: &mut Vec<f32>) {
+fn maxima_body<T: Sum>(sums: &[T], factors: &[f32], fine: bool, out: &mut Vec<f32>) {
     for start in (0..sums.len()).step_by(CHUNK) {
         let (sums, factors) = (chunk(sums, start), chunk(factors, start));
-        out.push(largest(std::array::from_fn(|i| {
-            sums[i].to_f32() * factors[i]
-        })));
+        let mut scores = std::array::from_fn(|i| sums[i].to_f32() * factors[i]);
+        match fine {
+            true => out.extend_from_slice(largest::<FINE>(&mut scores)),
+            false => out.push(largest::<1>(&mut scores)[0]),
+        }
     }
 }
 

@@ -66,53 +66,19 @@ impl Weighting {
         }
     }
 
-    /// Weight of a term frequency, in units of the weight of a frequency of one, less the frequency.
-    pub fn excess(&self, tf: u32, penalty: f64) -> f64 {
+    /// Weight of a term frequency, in units of the weight of a frequency of one.
+    pub fn relative(&self, tf: u32, penalty: f64) -> f64 {
         let tf = f64::from(tf);
         match self {
-            Weighting::TfIdf => 0.0,
+            Weighting::TfIdf => tf,
             // What the general formula comes to, of which queries ask for thousands.
-            Weighting::Bm25 { epsilon: 0.0, .. } => tf * (1.0 - tf) / (tf + penalty),
+            Weighting::Bm25 { epsilon: 0.0, .. } => tf * (1.0 + penalty) / (tf + penalty),
             Weighting::Bm25 { k1, epsilon, .. } => {
                 // The quotient of two saturations, with one division: queries ask for many.
                 let (one, own) = (1.0 + penalty, tf + penalty);
                 let weight = (tf * (k1 + 1.0) + epsilon * own) * one;
-                weight / ((k1 + 1.0 + epsilon * one) * own) - tf
+                weight / ((k1 + 1.0 + epsilon * one) * own)
             }
-        }
-    }
-}
-
-/// `Weighting::excess` in four bytes, where that is exact enough.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Excess(f32);
-
-impl Excess {
-    /// The largest that is rounded, by 1.2e-7. A weight is at least one in these units.
-    const LARGEST: f64 = 4.0;
-
-    pub fn new(weighting: Weighting, tf: u32, penalty: f32) -> Self {
-        let excess = weighting.excess(tf, penalty.into());
-        match excess.abs() <= Self::LARGEST {
-            true => Self(excess as f32),
-            false => Self(f32::NAN),
-        }
-    }
-
-    pub fn to_bits(self) -> u32 {
-        self.0.to_bits()
-    }
-
-    pub fn from_bits(bits: u32) -> Self {
-        Self(f32::from_bits(bits))
-    }
-
-    /// The same number in eight bytes; `large` gives those that are not rounded.
-    #[inline]
-    pub fn get(self, large: impl FnOnce() -> f64) -> f64 {
-        match self.0.is_nan() {
-            true => large(),
-            false => self.0.into(),
         }
     }
 }
@@ -148,22 +114,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excess_is_what_the_saturations_say() {
+    fn a_relative_weight_is_what_the_saturations_say() {
         for (k1, epsilon) in [(1.5, 0.0), (0.0, 0.3), (0.0, 0.0), (2.5, 0.7)] {
             let b = 0.7;
             for weighting in [Weighting::Bm25 { k1, b, epsilon }, Weighting::TfIdf] {
                 for length in [1, 40, 100_000] {
                     let penalty = weighting.penalty(length, 50.0);
                     for tf in [1, 2, 3, 70, 100_000] {
-                        let relative =
+                        let expected =
                             weighting.saturation(tf, penalty) / weighting.saturation(1, penalty);
-                        let error = weighting.excess(tf, penalty) + f64::from(tf) - relative;
-                        assert!(error.abs() <= 1e-14 * f64::from(tf));
-
-                        let exact = weighting.excess(tf, (penalty as f32).into());
-                        let small = Excess::new(weighting, tf, penalty as f32).get(|| exact);
-                        assert!((small - exact).abs() <= 1.2e-7);
-                        assert!(small == exact || exact.abs() <= 4.0);
+                        let error = weighting.relative(tf, penalty) - expected;
+                        assert!(error.abs() <= 1e-14 * expected);
                     }
                 }
             }
