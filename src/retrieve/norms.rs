@@ -89,6 +89,9 @@ fn add<T: Copy + AddAssign>(sums: &mut [T], part: &[T]) {
         .for_each(|(sum, &part)| *sum += part);
 }
 
+/// Documents of a segment for which less memory is zeroed: of those added together.
+const FEW: usize = 1 << 12;
+
 /// Texts with more symbols have n-grams so often that adding one by one, and correcting what is too
 /// much, loses digits: theirs are counted first.
 const LONG: u32 = 1 << 16;
@@ -139,9 +142,11 @@ impl<S: Symbol> Walk<'_, S> {
     ) -> Sums {
         let texts = &self.segment.texts;
         let parts = (0..PARTS).into_par_iter();
-        let parts: Vec<Sums> = parts
-            .map(|part| self.sums_of_part(part, model, repeats, &more))
-            .collect();
+        let of_part = |part| match texts.len() {
+            0..=FEW => self.sums_of_part::<FEW>(part, model, repeats, &more),
+            _ => self.sums_of_part::<MAX_DOCS>(part, model, repeats, &more),
+        };
+        let parts: Vec<Sums> = parts.map(of_part).collect();
         let positions = (0..texts.len()).map(|doc| self.shape.positions(texts.get(doc).len()));
         let mut all = Sums {
             squares: vec![0.0; texts.len()],
@@ -154,16 +159,19 @@ impl<S: Symbol> Walk<'_, S> {
         all
     }
 
-    fn sums_of_part(
+    /// For a segment of at most `MOST` documents, a power of two.
+    fn sums_of_part<const MOST: usize>(
         self,
         part: usize,
         model: &Model,
         repeats: &[Repeat],
         more: impl Fn(usize, u32) -> f64,
     ) -> Sums {
-        // As many as there can be, so that no index is out of bounds. What is not used is not touched.
-        let mut squares = vec![0f64; MAX_DOCS];
-        let squares: &mut [f64; MAX_DOCS] = (&mut squares[..]).try_into().expect("the length");
+        // As many as there can be, so that no index, of which `at` leaves the bits there are, is out of
+        // bounds.
+        let mut squares = vec![0f64; MOST];
+        let squares: &mut [f64; MOST] = (&mut squares[..]).try_into().expect("the length");
+        let at = |doc: u16| usize::from(doc) & (MOST - 1);
         let mut terms = vec![0u32; self.segment.len()];
         let docs = &self.segment.docs[..];
         let sizes = self.segment.texts.offsets.windows(2);
@@ -178,10 +186,10 @@ impl<S: Symbol> Walk<'_, S> {
             match long {
                 false => docs[postings]
                     .iter()
-                    .for_each(|&doc| squares[usize::from(doc)] += sum),
+                    .for_each(|&doc| squares[at(doc)] += sum),
                 true => {
                     for run in docs[postings].chunk_by(|a, b| a == b) {
-                        squares[usize::from(run[0])] += sum * run.len() as f64;
+                        squares[at(run[0])] += sum * run.len() as f64;
                     }
                 }
             }

@@ -170,20 +170,36 @@ class TfIdf(Retriever):
         desc = f"Adding documents to {type(self).__name__} retriever"
         for batch in yield_batch(list(documents), batch_size, desc, tqdm_bar):
             with self._changing:
-                known = self._known_keys()
-                read = read_documents(batch, self.key, self.on)
-                if read is None or not known.isdisjoint(read[0]):
-                    # Nobody asks for the texts of those that are known.
-                    new = [doc for doc in batch if key_of(doc, self.key) not in known]
-                    read = keys_and_texts(new, self.key, self.on)
-                keys, texts = read
-                if keys:
-                    self._append(keys, texts)
+                try:
+                    read = read_documents(batch, self.key, self.on)
+                    if read is None or not self._are_new(read[0]):
+                        # Nobody asks for the texts of those that are known.
+                        known = self._known_keys()
+                        new = [doc for doc in batch if key_of(doc, self.key) not in known]
+                        read = keys_and_texts(new, self.key, self.on)
+                        known.update(read[0])
+                    keys, texts = read
+                    if keys:
+                        self._append(keys, texts)
+                except BaseException:
+                    self._known = None  # Some of them may not be in.
+                    raise
         return self
+
+    def _are_new(self, keys: list[Hashable]) -> bool:
+        """Put keys among the known ones, unless one of them is there already, or twice here."""
+        known = self._known_keys()
+        before = len(known)
+        # Not looked up first: their places are far apart in memory.
+        known.update(keys)
+        if len(known) == before + len(keys):
+            return True
+        self._known = None  # Nobody knows which of them are new.
+        return False
 
     def _append(self, keys: list[Hashable], texts: list[str]) -> None:
         """Add documents with these keys: all or, after an error, none; after Ctrl-C, either."""
-        own, known = self._own_keys(), self._known_keys()
+        own = self._own_keys()
         before = len(self._backend)
         # First, as readers may find the new documents at any time.
         own.extend(keys)
@@ -193,7 +209,6 @@ class TfIdf(Retriever):
             if len(self._backend) == before:
                 del own[before:]
             else:
-                known.update(keys)
                 self._numbers = None
 
     def remove(self: Self, keys: Collection[Hashable]) -> Self:
@@ -256,6 +271,7 @@ class TfIdf(Retriever):
             finally:
                 if len(self._backend) > before:
                     self._forget(old)
+                    known.update(latest)
         return self
 
     def _numbers_by_key(self) -> dict[Hashable, list[int]]:
