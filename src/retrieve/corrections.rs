@@ -3,7 +3,7 @@
 
 use super::build::MAX_DOCS;
 use super::ngrams::Shape;
-use super::plan::Prefixes;
+use super::ranges::Prefixes;
 use super::repeats::{Repeats, Weights};
 use super::sum::Sum;
 use super::weighed::OfLength;

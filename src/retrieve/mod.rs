@@ -15,7 +15,8 @@
 //! ```text
 //! engine      text in, ranked document numbers out; any alphabet
 //! index       segments of documents: fit, add, remove, search
-//! plan, scan  a query's n-grams -> ranges with values -> scores -> top k
+//! plan        a query's n-grams, found in each segment (find), as ranges with values (ranges)
+//! scan        ranges with values -> sums -> scores -> top k (select)
 //! common, left_out  n-grams that most documents have: looked at for the best documents only
 //! parcels     answers on their way to the thread that waits for them
 //! segment     postings of up to 65,536 documents and their scale factors
@@ -40,6 +41,7 @@ mod common;
 mod corrections;
 mod counts;
 mod engine;
+mod find;
 mod index;
 mod join;
 mod keys;
@@ -54,6 +56,7 @@ mod paths;
 mod plan;
 mod progress;
 mod radix;
+mod ranges;
 mod records;
 mod repeats;
 mod scan;
