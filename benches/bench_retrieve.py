@@ -1,6 +1,7 @@
 """TfIdf and BM25 beside cherche, scikit-learn and bm25s, on the same texts in the same run.
 
     python benches/bench_retrieve.py                 # 64,000 one-line documents
+    python benches/bench_retrieve.py --characters 500 --documents 20000
     python benches/bench_retrieve.py --growth        # 10^3 to 10^6 lines, 10^5 paragraphs
 
 Each figure is the median of interleaved rounds, and the ratio is theirs over ours. Documents go in
@@ -248,12 +249,13 @@ class Process:
         self.process.wait()
 
 
-def compare(count, rounds):
-    texts = corpus(count + 1000 + QUERIES)
+def compare(count, rounds, length):
+    texts = corpus(count + 1000 + QUERIES, length)
     texts, extra, queries = texts[:count], texts[count : count + 1000], texts[count + 1000 :]
+    queries = queries if length is None else [query[:60] for query in queries]
     print(
         f"{count:,} documents of {statistics.mean(map(len, texts)):.0f} characters on average, "
-        f"{len(queries)} other lines as queries, k={K}, {os.cpu_count()} cores, "
+        f"{len(queries)} others, or their beginnings, as queries, k={K}, {os.cpu_count()} cores, "
         f"median of {rounds} rounds (builds: {min(rounds, 3)})"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -293,50 +295,66 @@ def report(command, ours, theirs):
 
 
 def growth(largest, peer_largest):
-    """Cost by number of documents: one-line ones, and paragraphs of 500 characters."""
-    for length, share in ((None, 1), (500, 10)):
+    """Cost by number and length of documents, the median of three rounds for queries."""
+    for length, share in ((None, 1), (500, 10), (4000, 100)):
         limit, peer_limit = largest // share, peer_largest // share
-        print(f"\n{'one-line documents' if length is None else 'paragraphs of 500 characters'}")
-        print(
-            "  documents   build s   (CPU)   us/doc   disk bytes/doc   peak bytes/doc   batch us   "
-            "single us   cherche: build s   batch us   single us"
-        )
         texts = corpus(limit + QUERIES, length)
         queries = [text[:60] for text in texts[limit:]]
+        print(
+            f"\n{'lines' if length is None else f'paragraphs of {length} characters'}\n"
+            "  documents         build s   (CPU)   us/doc   disk bytes/doc   peak bytes/doc   "
+            "batch us   single us   cherche: build s   batch us   single us"
+        )
         count = 1000
         while count <= limit:
-            with tempfile.TemporaryDirectory() as folder:
-                path = os.path.join(folder, "texts.pickle")
-                with open(path, "wb") as file:
-                    pickle.dump((texts[:count], queries, []), file)
-                ours = Process("ours TfIdf", path)
-                build, batch, single, disk = map(ours, ("build", "batch", "single", "disk"))
-                ours.close()
-                print(
-                    f"  {count:9,} {build['seconds']:9.3f} {build['cpu']:7.2f} "
-                    f"{build['seconds'] / count * 1e6:8.2f} {disk['bytes'] / count:16.0f} "
-                    f"{build['bytes'] / count:16.0f} {batch['seconds'] * 1e6:10.1f} "
-                    f"{single['seconds'] * 1e6:11.1f}",
-                    end="",
-                    flush=True,
-                )
-                if count <= peer_limit:
-                    peer = Process("cherche TfIdf", path)
-                    build, batch, single = map(peer, ("build", "batch", "single"))
-                    peer.close()
-                    print(
-                        f"   {build['seconds']:16.2f} {batch['seconds'] * 1e6:10.0f} "
-                        f"{single['seconds'] * 1e6:11.0f}",
-                        end="",
-                    )
-                print(flush=True)
+            for name in ("TfIdf", "BM25"):
+                grown(name, texts[:count], queries, count <= peer_limit)
             count *= 10
+
+
+def grown(name, texts, queries, with_peer):
+    """Print a row of what a number of documents costs."""
+    count = len(texts)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "texts.pickle")
+        with open(path, "wb") as file:
+            pickle.dump((texts, queries, []), file)
+        ours = Process(f"ours {name}", path)
+        build, disk, batch, single = costs(ours, "build", "disk", "batch", "single")
+        print(
+            f"  {count:9,} {name:5} {build['seconds']:9.3f} {build['cpu']:7.2f} "
+            f"{build['seconds'] / count * 1e6:8.2f} {disk['bytes'] / count:16.0f} "
+            f"{build['bytes'] / count:16.0f} {batch['seconds'] * 1e6:10.1f} "
+            f"{single['seconds'] * 1e6:11.1f}",
+            end="",
+            flush=True,
+        )
+        if with_peer:
+            peer = Process(f"cherche {name}", path)
+            build, batch, single = costs(peer, "build", "batch", "single")
+            print(
+                f"   {build['seconds']:16.2f} {batch['seconds'] * 1e6:10.0f} "
+                f"{single['seconds'] * 1e6:11.0f}",
+                end="",
+            )
+        print(flush=True)
+
+
+def costs(process, *commands):
+    """Return what commands cost, the median of three rounds but for builds and files."""
+    results = []
+    for command in commands:
+        rounds = [process(command) for _ in range(3 if command in ("batch", "single") else 1)]
+        results.append(sorted(rounds, key=lambda result: result["seconds"])[len(rounds) // 2])
+    process.close()
+    return results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--documents", type=int, default=64_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--characters", type=int, help="of paragraphs; lines without it")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--largest", type=int, default=1_000_000)
     parser.add_argument("--peer-largest", type=int, default=100_000, help="of cherche, in lines")
@@ -348,7 +366,7 @@ def main():
     elif arguments.growth:
         growth(arguments.largest, arguments.peer_largest)
     else:
-        compare(arguments.documents, arguments.rounds)
+        compare(arguments.documents, arguments.rounds, arguments.characters)
 
 
 if __name__ == "__main__":
