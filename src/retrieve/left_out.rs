@@ -131,21 +131,26 @@ mod tests {
         text
     }
 
-    /// How often documents were completed one by one, and how often all together.
-    fn compare(weighting: Weighting, wide: bool) -> [usize; 2] {
+    /// The same numbers in each test.
+    fn random() -> impl FnMut(u32) -> u32 {
         let mut state = 1u64;
-        let mut next = |bound: u32| {
+        move |bound| {
             state = state
                 .wrapping_mul(6364136223846793005)
                 .wrapping_add(1442695040888963407);
             ((state >> 33) % u64::from(bound)) as u32
-        };
-        let shape = Shape {
-            bits: 3,
-            shortest: 3,
-            longest: 6,
-        };
-        let texts: Vec<Vec<u8>> = (0..4_000).map(|_| text(&mut next)).collect();
+        }
+    }
+
+    /// Compares what an index finds with and without leaving out: how often documents were completed one
+    /// by one, and how often all together.
+    fn compare(
+        shape: Shape,
+        weighting: Weighting,
+        wide: bool,
+        texts: &[Vec<u8>],
+        queries: &[Vec<u8>],
+    ) -> [usize; 2] {
         let block = || Encoded {
             symbols: texts.concat(),
             ends: texts
@@ -167,8 +172,7 @@ mod tests {
             ..index.bounds
         };
         let (mut plan, mut scanner) = (Plan::default(), Scanner::new(bounds));
-        for _ in 0..100 {
-            let query = text(&mut next);
+        for query in queries {
             for k in [1, 3, 10, 60] {
                 let mut search = |index: &Index<u8>| {
                     let setting = Setting {
@@ -177,7 +181,7 @@ mod tests {
                         bounds: index.bounds,
                     };
                     let segments = &index.segments;
-                    plan.make(&shape, &index.model, segments, &query, k == 3);
+                    plan.make(&shape, &index.model, segments, query, k == 3);
                     let mut top = TopK::new(k);
                     scanner.scan(setting, &plan, 0, &segments[0], None, &mut top);
                     top.into_hits()
@@ -195,11 +199,53 @@ mod tests {
             b: 0.7,
             epsilon: 0.1,
         };
+        let shape = Shape {
+            bits: 3,
+            shortest: 3,
+            longest: 6,
+        };
+        let mut next = random();
+        let texts: Vec<Vec<u8>> = (0..4_000).map(|_| text(&mut next)).collect();
+        let queries: Vec<Vec<u8>> = (0..100).map(|_| text(&mut next)).collect();
         for weighting in [Weighting::TfIdf, bm25] {
             for wide in [false, true] {
-                let [some, all] = compare(weighting, wide);
+                let [some, all] = compare(shape, weighting, wide, &texts, &queries);
                 assert!(some > 50 && all > 10, "{some} {all}");
             }
+        }
+    }
+
+    #[test]
+    fn what_all_documents_have_may_make_incomplete_sums_negative() {
+        let bm25 = Weighting::Bm25 {
+            k1: 1.5,
+            b: 0.75,
+            epsilon: 0.0,
+        };
+        let shape = Shape {
+            bits: 5,
+            shortest: 3,
+            longest: 5,
+        };
+        let mut next = random();
+        // More n-grams than are common ones, which weigh next to nothing, and few texts have them again.
+        let all_have: Vec<u8> = (0..300).map(|_| 1 + next(6) as u8).collect();
+        let text = |number: u32| {
+            let times = if number % 300 == 7 { 3 } else { 1 };
+            let mut text = all_have.repeat(times);
+            text.extend((0..60).map(|_| 7 + next(20) as u8));
+            text
+        };
+        let texts: Vec<Vec<u8>> = (0..1_100).map(text).collect();
+        let query = |number: usize| {
+            let (start, end) = (number % 290, &texts[number * 5]);
+            let shared = &all_have[start..(start + 40).min(300)];
+            [shared, &end[end.len() - 60..end.len() - 40]].concat()
+        };
+        let queries: Vec<Vec<u8>> = (0..200).map(query).collect();
+        for wide in [false, true] {
+            let [some, _] = compare(shape, bm25, wide, &texts, &queries);
+            assert!(some > 50, "{some}");
         }
     }
 }

@@ -263,7 +263,8 @@ impl<T: Sum> Scan<T> {
     }
 }
 
-/// Units in the largest sum, with room for the rounding of all additions.
+/// Units in the largest sum, with room for the rounding of all additions, and for numbers that stand for
+/// those below zero: in 32 bits a document has a few thousand additions at most, see `TOLERANCE`.
 fn capacity<T: Sum>() -> f64 {
     0.999 * 2f64.powi(T::BITS)
 }

@@ -6,7 +6,8 @@ use crate::cpu::{Isa, isa};
 pub type OfWord<T> = [T; u64::BITS as usize];
 
 /// An integer that sums are made in. Numbers wrap: only the last sum must fit, not what is added
-/// for a repeated n-gram and then taken off again.
+/// for a repeated n-gram and then taken off again. Sums that lack something may be a little below zero,
+/// as what a repeat adds is rounded: they are read as zero.
 pub trait Sum: Copy + Default + PartialEq {
     /// Bits of the largest sum.
     const BITS: i32;
@@ -15,7 +16,9 @@ pub trait Sum: Copy + Default + PartialEq {
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     fn times(self, count: u32) -> Self;
+    /// Of a sum that may lack something.
     fn to_f32(self) -> f32;
+    /// Of a complete sum.
     fn to_f64(self) -> f64;
     /// Adds up the values whose bits are set, the lowest bit of a word being its first value's.
     fn sum_of_chosen(bits: &[u64], values: &[OfWord<Self>]) -> Self;
@@ -101,7 +104,9 @@ impl Sum for u32 {
         self.wrapping_mul(count)
     }
     fn to_f32(self) -> f32 {
-        self as f32
+        // Sums up to here leave room for what is rounded, see `capacity` in `scan.rs`.
+        const LARGEST: u32 = u32::MAX - (1 << 21);
+        if self <= LARGEST { self as f32 } else { 0.0 }
     }
     fn to_f64(self) -> f64 {
         self.into()
@@ -131,7 +136,7 @@ impl Sum for u64 {
         self.wrapping_mul(count.into())
     }
     fn to_f32(self) -> f32 {
-        self as f32
+        (self as i64).max(0) as f32
     }
     fn to_f64(self) -> f64 {
         self as f64
