@@ -28,7 +28,7 @@ pub fn has(row: &Row, number: u8) -> bool {
 // Tests have few documents.
 /// Documents of the smallest segment where leaving out pays.
 const LEAST_DOCUMENTS: usize = if cfg!(test) { 3 } else { 1024 };
-/// An n-gram is common if at least one of so many documents has it.
+/// An n-gram is common if there is at least one posting of it for so many documents.
 const ONE_IN: usize = if cfg!(test) { 4 } else { 16 };
 
 /// Common n-grams have numbers from zero on, in the order of their numbers as n-grams.

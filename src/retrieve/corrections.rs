@@ -68,7 +68,7 @@ impl Corrections {
             repeats.prefetch_places(&repeated.places);
         }
         let mut of_length: OfLength = [0.0; _];
-        let (base, longest) = (shape.shortest - 1, shape.longest - shape.shortest + 1);
+        let (base, lengths) = (shape.shortest - 1, shape.longest - shape.shortest + 1);
         for repeated in &self.ranges {
             let values = &self.values[repeated.values.clone()];
             let start = repeated.left_out - base;
@@ -76,7 +76,7 @@ impl Corrections {
             of_length[..start].fill(values[0]);
             of_length[start..end].copy_from_slice(values);
             // Of longer n-grams the query, or the path, has none.
-            of_length[end..=longest].fill(values[values.len() - 1]);
+            of_length[end..=lengths].fill(values[values.len() - 1]);
             let (posting, places) = (repeated.postings.start, repeated.places.clone());
             repeats.add(weights, posting, places, &of_length, sums);
         }

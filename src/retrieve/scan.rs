@@ -35,7 +35,7 @@ const REPEAT: usize = 3;
 /// Documents to complete for each that is wanted: some, and more where what is left out may be a larger part
 /// of a document's norm. With fewer that pay, nothing is left out.
 const CANDIDATES: f32 = if cfg!(test) { 0.5 } else { 2.0 };
-const CANDIDATES_BY_SHARE: f32 = if cfg!(test) { 0.0 } else { 16.0 };
+const CANDIDATES_BY_SHARE: f32 = if cfg!(test) { 0.5 } else { 16.0 };
 
 /// What the segments of an index share.
 #[derive(Clone, Copy)]
@@ -146,18 +146,10 @@ impl<T: Sum> Scan<T> {
         self.add_pieces(&segment.docs);
         self.add_corrections(setting, segment);
 
-        let no_scores = Scores {
-            sums: &[],
-            factors,
-            cosine,
-            first: segment.first,
-        };
+        let (documents, first) = (segment.len(), segment.first);
         let mut offered = false;
         if let Some(left_out) = &left_out {
-            let scores = Scores {
-                sums: &self.sums[..segment.len()],
-                ..no_scores
-            };
+            let scores = Scores::new(&self.sums[..documents], factors, cosine, first);
             offered = self.selector.complete(scores, left_out, top);
             #[cfg(test)]
             {
@@ -171,9 +163,9 @@ impl<T: Sum> Scan<T> {
                 self.add_corrections(setting, segment);
             }
         }
-        let sums = &mut self.sums[..segment.len()];
+        let sums = &mut self.sums[..documents];
         if !offered {
-            let scores = Scores { sums, ..no_scores };
+            let scores = Scores::new(sums, factors, cosine, first);
             self.selector.offer(scores, top);
         }
         sums.fill(T::default());

@@ -37,7 +37,7 @@ impl Model {
     }
 }
 
-/// Bounds over documents, from which the error of fixed-point sums follows (see `sum.rs`).
+/// Bounds over documents, from which the error of fixed-point sums follows (see `scan.rs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bounds {
     /// Largest sum a query of norm one can give a document: the largest inverse factor.

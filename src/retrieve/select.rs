@@ -24,14 +24,23 @@ const MARGIN: f64 = 1.0 - 1e-6;
 /// The documents of a segment.
 #[derive(Clone, Copy)]
 pub struct Scores<'a, T> {
-    pub sums: &'a [T],
-    pub factors: &'a [f32],
-    pub cosine: f64,
+    sums: &'a [T],
+    factors: &'a [f32],
+    cosine: f64,
     /// Number of the first document.
-    pub first: u32,
+    first: u32,
 }
 
-impl<T: Sum> Scores<'_, T> {
+impl<'a, T: Sum> Scores<'a, T> {
+    pub fn new(sums: &'a [T], factors: &'a [f32], cosine: f64, first: u32) -> Self {
+        Self {
+            sums,
+            factors,
+            cosine,
+            first,
+        }
+    }
+
     /// In units: a score without the factor that all have.
     fn score(&self, doc: usize, sum: T) -> f64 {
         sum.to_f64() * f64::from(self.factors[doc])
@@ -88,17 +97,20 @@ impl Selector {
         left_out: &LeftOut<T>,
         top: &mut TopK,
     ) -> bool {
-        // Sums only grow when they are completed: what k of them reach, the k best reach.
+        // But for rounding, sums only grow when they are completed: what k of them reach, the k best reach.
         let floor = self.find_maxima(scores, top.k());
         let bar = floor.max(top.threshold() / scores.cosine);
+        let complete = |doc: u32| {
+            let sum = left_out.complete(doc as usize, scores.sums[doc as usize]);
+            scores.score(doc as usize, sum)
+        };
         self.completed.clear();
         if !self.gather(scores, left_out, 0.0, bar * MARGIN) {
             return false;
         }
         for (at, &doc) in self.candidates.iter().enumerate() {
             left_out.prefetch_repeats(self.candidates.get(at + AHEAD));
-            let sum = left_out.complete(doc as usize, scores.sums[doc as usize]);
-            self.completed.push((doc, scores.score(doc as usize, sum)));
+            self.completed.push((doc, complete(doc)));
         }
 
         // And what k reach that are complete.
@@ -112,13 +124,8 @@ impl Selector {
         for (at, &doc) in self.candidates.iter().enumerate() {
             left_out.prefetch_repeats(self.candidates.get(at + AHEAD));
             while completed.next_if(|(other, _)| *other < doc).is_some() {}
-            let score = match completed.next_if(|(other, _)| *other == doc) {
-                Some(&(_, score)) => score,
-                None => {
-                    let sum = left_out.complete(doc as usize, scores.sums[doc as usize]);
-                    scores.score(doc as usize, sum)
-                }
-            };
+            let known = completed.next_if(|(other, _)| *other == doc);
+            let score = known.map_or_else(|| complete(doc), |&(_, score)| score);
             top.offer(score * scores.cosine, scores.first + doc);
         }
         true
@@ -289,12 +296,7 @@ mod tests {
             for (k, segments) in cases.concat() {
                 let (mut top, mut plain) = (TopK::new(k), TopK::new(k));
                 for first in (0..segments).map(|segment| segment * 10_000) {
-                    let scores = Scores {
-                        sums: &sums,
-                        factors: &factors,
-                        cosine: 1e-9,
-                        first,
-                    };
+                    let scores = Scores::new(&sums, &factors, 1e-9, first);
                     Selector::default().offer(scores, &mut top);
                     for (doc, (&sum, &factor)) in (first..).zip(sums.iter().zip(&factors)) {
                         plain.offer(f64::from(sum) * f64::from(factor) * 1e-9, doc);

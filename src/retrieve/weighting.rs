@@ -17,11 +17,11 @@ impl Weighting {
     /// Checks the parameters.
     pub fn validated(self) -> Result<Self> {
         if let Weighting::Bm25 { k1, b, epsilon } = self {
-            // Larger ones mean nothing more, and would overflow float32.
-            let sound = |value: f64| (0.0..=1e30).contains(&value);
+            // Larger ones mean nothing more, and penalties of long texts would overflow float32.
+            let sound = |value: f64| (0.0..=1e20).contains(&value);
             if !sound(k1) || !sound(epsilon) || !(0.0..=1.0).contains(&b) {
                 return Err(Error::Config(format!(
-                    "BM25 needs 0 <= k1 <= 1e30, 0 <= b <= 1 and 0 <= epsilon <= 1e30, got k1={k1}, b={b}, epsilon={epsilon}"
+                    "BM25 needs 0 <= k1 <= 1e20, 0 <= b <= 1 and 0 <= epsilon <= 1e20, got k1={k1}, b={b}, epsilon={epsilon}"
                 )));
             }
         }
