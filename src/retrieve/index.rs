@@ -2,8 +2,9 @@
 
 use super::build;
 use super::common::Common;
-use super::lookup;
+use super::lookup::{self, Fitted};
 use super::ngrams::{Shape, Symbol};
+use super::norms::Frequencies;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::scan::{Scanner, Setting};
@@ -91,7 +92,8 @@ impl<S: Symbol> Index<S> {
             .zip(&repeats)
             .enumerate()
             .map(|(number, (segment, repeats))| {
-                let of_all = frequencies.as_ref().map(|of_all| &of_all[number]);
+                let of_all = frequencies.as_ref();
+                let of_all = of_all.map(|of_all| Frequencies::Counted(&of_all[number]));
                 let bounds = segment.weigh(&shape, &model, of_all, repeats);
                 segment.forget_texts();
                 bounds
@@ -124,6 +126,7 @@ impl<S: Symbol> Index<S> {
         let mut first = self.len();
         let mut added = Vec::new();
         let mut bounds = self.bounds;
+        let fitted = Fitted::of(&self.shape, &self.segments);
         for texts in pack(&self.shape, blocks)? {
             if u32::try_from(first + texts.len()).is_err() {
                 return Err(Error::Input(
@@ -133,8 +136,8 @@ impl<S: Symbol> Index<S> {
             let bits = build::table_bits(&self.shape, build::positions(&self.shape, &texts));
             let (mut segment, repeats) =
                 Segment::build(&self.shape, texts, bits, true, first as u32, progress)?;
-            let frequencies = lookup::of_added(&self.shape, &segment, &self.segments)?;
-            let weighed = segment.weigh(&self.shape, &self.model, Some(&frequencies), &repeats);
+            let frequencies = Frequencies::LookedUp(&fitted);
+            let weighed = segment.weigh(&self.shape, &self.model, Some(frequencies), &repeats);
             bounds = bounds.join(weighed);
             first += segment.len();
             added.push(segment);

@@ -1,47 +1,51 @@
 //! How many fitted documents have the n-grams of other texts.
 
 use super::codes::Codes;
-use super::counts::{Counts, Draft};
+use super::counts::Counts;
 use super::ngrams::{Shape, Symbol};
 use super::segment::Segment;
-use crate::error::Result;
-use rayon::prelude::*;
 use std::ops::Range;
 
-/// Paths that are worth a task.
-const TASK: usize = 1024;
+/// A segment that was fitted, and what look-ups read of it.
+pub struct Fitted<'a, S: Symbol> {
+    segment: &'a Segment<S>,
+    df: &'a Counts,
+    codes: Option<&'a Codes>,
+}
 
-/// For each n-gram of a `segment` that is not fitted, its frequency in those that are.
-pub fn of_added<S: Symbol>(
+impl<'a, S: Symbol> Fitted<'a, S> {
+    /// Those of `segments` that were.
+    pub fn of(shape: &Shape, segments: &'a [Segment<S>]) -> Vec<Self> {
+        let fitted = segments.iter().filter_map(|segment| {
+            let df = segment.df.as_ref()?;
+            segment.find_codes(shape);
+            Some(Self {
+                segment,
+                df,
+                codes: segment.codes(),
+            })
+        });
+        fitted.collect()
+    }
+}
+
+/// For each n-gram that some paths of a segment are the first to have, its frequency in those that are
+/// `fitted`.
+pub fn of_paths<S: Symbol>(
     shape: &Shape,
     segment: &Segment<S>,
-    fitted: &[Segment<S>],
-) -> Result<Counts> {
-    let fitted = fitted.iter().filter_map(|segment| {
-        let df = segment.df.as_ref()?;
-        segment.find_codes(shape);
-        Some((segment, df, segment.codes()))
-    });
-    let fitted: Vec<(&Segment<S>, &Counts, Option<&Codes>)> = fitted.collect();
-    let trie = &segment.trie;
-    let paths = trie.len();
-    let tasks = paths.div_ceil(TASK).max(1);
-    let parts: Vec<Draft> = (0..tasks)
-        .into_par_iter()
-        .map(|task| {
-            let paths = paths * task / tasks..paths * (task + 1) / tasks;
-            let added = Added::new(shape, segment, paths);
-            let mut frequencies = vec![0; added.ngrams];
-            for &(segment, df, codes) in &fitted {
-                match codes {
-                    Some(codes) => added.merge(segment, codes, df, &mut frequencies),
-                    None => added.search(segment, df, &mut frequencies),
-                }
-            }
-            frequencies.into()
-        })
-        .collect();
-    Counts::join(parts.iter())
+    paths: Range<usize>,
+    fitted: &[Fitted<S>],
+) -> Vec<u32> {
+    let added = Added::new(shape, segment, paths);
+    let mut frequencies = vec![0; added.ngrams];
+    for &Fitted { segment, df, codes } in fitted {
+        match codes {
+            Some(codes) => added.merge(segment, codes, df, &mut frequencies),
+            None => added.search(segment, df, &mut frequencies),
+        }
+    }
+    frequencies
 }
 
 /// For some n-grams of a segment, their frequency in the segments that are `fitted`.

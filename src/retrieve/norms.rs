@@ -5,6 +5,7 @@
 
 use super::again::Repeat;
 use super::counts::Counts;
+use super::lookup::{self, Fitted};
 use super::ngrams::{Shape, Symbol};
 use super::records::MAX_DOCS;
 use super::segment::{Model, Segment};
@@ -12,9 +13,21 @@ use super::weighting::Weighting;
 use rayon::prelude::*;
 use std::ops::{AddAssign, Range};
 
-/// Parts of the paths that are summed apart. A fixed number: sums of floating-point numbers depend
-/// on their order, and results must not depend on the number of threads.
+/// Parts of the paths that are summed apart, of a fitted segment, and of an added one at most, and how many
+/// paths are worth one of these. Not as many as there are threads: sums of floating-point numbers depend on
+/// their order, and results must not depend on the number of threads.
 const PARTS: usize = 4;
+const MOST_PARTS: usize = 16;
+const PART: usize = 2048;
+
+/// How many fitted documents have each n-gram of a segment.
+#[derive(Clone, Copy)]
+pub enum Frequencies<'a, S: Symbol> {
+    /// Counted, as the segment is fitted.
+    Counted(&'a Counts),
+    /// Looked up in these, as it is not.
+    LookedUp(&'a [Fitted<'a, S>]),
+}
 
 /// What the scale factors of the documents are made of.
 pub struct Norms {
@@ -31,36 +44,43 @@ impl Norms {
         segment: &Segment<S>,
         shape: &Shape,
         model: &Model,
-        frequencies: &Counts,
+        frequencies: Frequencies<S>,
         repeats: &[Repeat],
     ) -> Self {
         let weighting = model.weighting;
+        let penalties = |unknown: &[u64]| -> Vec<f64> {
+            let known = |doc: usize| shape.ngrams(segment.texts.get(doc).len()) - unknown[doc];
+            let penalty = |doc| weighting.penalty(known(doc), model.average_length);
+            (0..segment.len()).map(penalty).collect()
+        };
+        // Some fitted document has every n-gram of a fitted one; and nothing penalises tf-idf's.
+        let fitted = matches!(frequencies, Frequencies::Counted(_));
+        let all_known = fitted || weighting == Weighting::TfIdf;
+        let known = all_known.then(|| penalties(&vec![0; segment.len()]));
+        // By how much the square of a weight is off, in units of that of a frequency of one.
+        let more = |penalty: f64, tf: u32| {
+            let weight = weighting.relative(tf, penalty);
+            weight * weight - f64::from(tf)
+        };
         let walk = Walk {
             segment,
             shape,
+            model,
             frequencies,
+            repeats,
         };
-        let length = |doc: usize| segment.texts.get(doc).len();
-        // Some fitted document has every n-gram of a fitted one; and nothing penalises tf-idf's.
-        let known = segment.df.is_some() || weighting == Weighting::TfIdf;
-        let unknown = (!known).then(|| walk.unknown());
-        let penalties: Vec<f64> = (0..segment.len())
-            .map(|doc| {
-                let unknown = unknown.as_ref().map_or(0.0, |unknown| unknown[doc]);
-                let known = shape.ngrams(length(doc)) - unknown as u64;
-                weighting.penalty(known, model.average_length)
-            })
-            .collect();
-        let ones: Vec<f64> = penalties
-            .iter()
-            .map(|&penalty| weighting.saturation(1, penalty))
-            .collect();
-        // By how much the square of a weight is off, in units of that of a frequency of one.
-        let more = |doc: usize, tf: u32| {
-            let weight = weighting.relative(tf, penalties[doc]);
-            weight * weight - f64::from(tf)
-        };
-        let Sums { mut squares, terms } = walk.sums(model, repeats, more);
+        let sums = walk.sums(known.as_deref(), more);
+        let mut squares = sums.squares;
+        let penalties = known.unwrap_or_else(|| {
+            let penalties = penalties(&sums.unknown);
+            for (repeat, of_ngrams) in repeats.iter().zip(&sums.of_repeats) {
+                let doc = usize::from(segment.docs[repeat.posting as usize]);
+                squares[doc] += more(penalties[doc], repeat.tf) * of_ngrams;
+            }
+            penalties
+        });
+        let one = |&penalty: &f64| weighting.saturation(1, penalty);
+        let ones: Vec<f64> = penalties.iter().map(one).collect();
         for (square, one) in squares.iter_mut().zip(&ones) {
             *square *= one * one;
         }
@@ -68,7 +88,7 @@ impl Norms {
             squares,
             ones,
             penalties,
-            terms,
+            terms: sums.terms,
         }
     }
 
@@ -98,10 +118,14 @@ const LONG: u32 = 1 << 16;
 
 /// Sums over the positions of each document.
 struct Sums {
-    /// Of `idf^2` of the n-grams there, corrected where a frequency is above one.
+    /// Of `idf^2` of the n-grams there, corrected where a frequency is above one and penalties are known.
     squares: Vec<f64>,
     /// Number of positions, and of n-grams that the document has more than once.
     terms: Vec<u32>,
+    /// Where penalties are not known: number of n-grams that no fitted document has, and for each repeat
+    /// the sum of `idf^2` of its n-grams.
+    unknown: Vec<u64>,
+    of_repeats: Vec<f64>,
 }
 
 /// The paths of a segment, from the first to the last.
@@ -109,80 +133,73 @@ struct Sums {
 struct Walk<'a, S: Symbol> {
     segment: &'a Segment<S>,
     shape: &'a Shape,
-    frequencies: &'a Counts,
+    model: &'a Model,
+    frequencies: Frequencies<'a, S>,
+    repeats: &'a [Repeat],
 }
 
 impl<S: Symbol> Walk<'_, S> {
-    /// For each document its n-grams, as often as it has them, that no fitted document has.
-    fn unknown(self) -> Vec<f64> {
-        let of_part = |part| {
-            let mut unknown = vec![0.0; self.segment.len()];
-            let one = |df| if df == 0 { 1.0 } else { 0.0 };
-            self.for_each_path(part, one, |postings, sums| {
-                let sum = *sums.last().expect("a path has n-grams");
-                if sum > 0.0 {
-                    for &doc in &self.segment.docs[postings] {
-                        unknown[usize::from(doc)] += sum;
-                    }
-                }
-            });
-            unknown
-        };
-        let parts: Vec<Vec<f64>> = (0..PARTS).into_par_iter().map(of_part).collect();
-        let mut unknown = vec![0.0; self.segment.len()];
-        parts.iter().for_each(|part| add(&mut unknown, part));
-        unknown
-    }
-
-    fn sums(
-        self,
-        model: &Model,
-        repeats: &[Repeat],
-        more: impl Fn(usize, u32) -> f64 + Sync,
-    ) -> Sums {
+    fn sums(self, penalties: Option<&[f64]>, more: impl Fn(f64, u32) -> f64 + Sync) -> Sums {
         let texts = &self.segment.texts;
-        let parts = (0..PARTS).into_par_iter();
-        let of_part = |part| match texts.len() {
-            0..=FEW => self.sums_of_part::<FEW>(part, model, repeats, &more),
-            _ => self.sums_of_part::<MAX_DOCS>(part, model, repeats, &more),
+        let parts = match self.frequencies {
+            Frequencies::Counted(_) => PARTS,
+            Frequencies::LookedUp(_) => (self.segment.trie.len() / PART).clamp(1, MOST_PARTS),
         };
-        let parts: Vec<Sums> = parts.map(of_part).collect();
+        let of_part = |part| {
+            let paths = paths_of_part(self.segment, part, parts);
+            match texts.len() {
+                0..=FEW => self.sums_of::<FEW>(paths, penalties, &more),
+                _ => self.sums_of::<MAX_DOCS>(paths, penalties, &more),
+            }
+        };
+        let parts: Vec<Sums> = (0..parts).into_par_iter().map(of_part).collect();
         let positions = (0..texts.len()).map(|doc| self.shape.positions(texts.get(doc).len()));
         let mut all = Sums {
             squares: vec![0.0; texts.len()],
             terms: positions.map(|positions| positions as u32).collect(),
+            unknown: vec![0; texts.len()],
+            of_repeats: Vec::new(),
         };
         for part in parts {
             add(&mut all.squares, &part.squares);
             add(&mut all.terms, &part.terms);
+            add(&mut all.unknown, &part.unknown);
+            all.of_repeats.extend(part.of_repeats);
         }
         all
     }
 
-    /// For a segment of at most `MOST` documents, a power of two.
-    fn sums_of_part<const MOST: usize>(
+    /// Of some paths of a segment of at most `MOST` documents, a power of two.
+    fn sums_of<const MOST: usize>(
         self,
-        part: usize,
-        model: &Model,
-        repeats: &[Repeat],
-        more: impl Fn(usize, u32) -> f64,
+        paths: Range<usize>,
+        penalties: Option<&[f64]>,
+        more: impl Fn(f64, u32) -> f64,
     ) -> Sums {
         // As many as there can be, so that no index, of which `at` leaves the bits there are, is out of
         // bounds.
         let mut squares = vec![0f64; MOST];
         let squares: &mut [f64; MOST] = (&mut squares[..]).try_into().expect("the length");
         let at = |doc: u16| usize::from(doc) & (MOST - 1);
-        let mut terms = vec![0u32; self.segment.len()];
+        let count = self.segment.len();
+        let mut terms = vec![0u32; count];
+        let mut unknown = vec![0u64; if penalties.is_none() { count } else { 0 }];
+        let mut of_repeats = Vec::new();
         let docs = &self.segment.docs[..];
         let sizes = self.segment.texts.offsets.windows(2);
         let long = sizes.map(|pair| pair[1] - pair[0]).max() > Some(LONG);
-        let first = self.postings(part).start;
-        let before = repeats.partition_point(|repeat| (repeat.posting as usize) < first);
-        let mut repeats = repeats[before..].iter().peekable();
-        let idf_square = |df| model.idf_squares.get(df);
-        self.for_each_path(part, idf_square, |postings, sums| {
+        let first = self.segment.trie.starts.get(paths.start);
+        let before = |repeat: &Repeat| u64::from(repeat.posting) < first;
+        let repeats = &self.repeats[self.repeats.partition_point(before)..];
+        let mut repeats = repeats.iter().peekable();
+        self.for_each_path(paths, |postings, sums, new| {
             let end = postings.end as u32;
             let sum = *sums.last().expect("a path has n-grams");
+            if penalties.is_none() && new > 0 {
+                for &doc in &docs[postings.clone()] {
+                    unknown[usize::from(doc)] += new as u64;
+                }
+            }
             match long {
                 false => docs[postings]
                     .iter()
@@ -197,60 +214,77 @@ impl<S: Symbol> Walk<'_, S> {
                 let &Repeat { from, to, .. } = repeat;
                 let doc = usize::from(docs[repeat.posting as usize]);
                 let of_ngrams = sums[usize::from(to)] - sums[usize::from(from) - 1];
-                squares[doc] += more(doc, repeat.tf) * of_ngrams;
+                match penalties {
+                    Some(penalties) => squares[doc] += more(penalties[doc], repeat.tf) * of_ngrams,
+                    None => of_repeats.push(of_ngrams),
+                }
                 terms[doc] += u32::from(to - from) + 1;
             }
         });
         Sums {
-            squares: squares[..terms.len()].to_vec(),
+            squares: squares[..count].to_vec(),
             terms,
+            unknown,
+            of_repeats,
         }
     }
 
-    /// Calls `visit(postings, sums)` for each path of a part: for each length, the sum of what `value`
-    /// makes of the df of its prefixes up to that length.
-    fn for_each_path(
+    /// Calls `visit(postings, sums, unknown)` for some paths: for each length the sum of `idf^2` of the
+    /// prefixes up to that length, and the number of prefixes that no fitted document has.
+    fn for_each_path(self, paths: Range<usize>, visit: impl FnMut(Range<usize>, &[f64], usize)) {
+        match self.frequencies {
+            Frequencies::Counted(counts) => {
+                let mut counts = counts.ascending();
+                self.for_each_path_of(paths, |ngram| counts.get(ngram), visit);
+            }
+            Frequencies::LookedUp(fitted) => {
+                let first = self.segment.trie.first_ngram(paths.start);
+                let found = lookup::of_paths(self.shape, self.segment, paths.clone(), fitted);
+                self.for_each_path_of(paths, |ngram| found[ngram - first], visit);
+            }
+        }
+    }
+
+    fn for_each_path_of(
         self,
-        part: usize,
-        value: impl Fn(u32) -> f64,
-        mut visit: impl FnMut(Range<usize>, &[f64]),
+        paths: Range<usize>,
+        mut frequency: impl FnMut(usize) -> u32,
+        mut visit: impl FnMut(Range<usize>, &[f64], usize),
     ) {
         let trie = &self.segment.trie;
+        let idf_squares = &self.model.idf_squares;
         let mut sums = vec![0f64; self.shape.longest + 1];
-        let paths = paths_of_part(self.segment, part);
+        // The longest prefix that a fitted document has: it has those that are shorter as well.
+        let mut known = 0;
         let mut ngram = trie.first_ngram(paths.start);
-        let mut frequencies = self.frequencies.ascending();
         let mut start = trie.starts.get(paths.start) as usize;
         let shared = &trie.shared[paths.clone()];
         let fresh = &trie.fresh[paths.clone()];
         for (path, (&shared, &fresh)) in paths.zip(shared.iter().zip(fresh)) {
             let (shared, fresh) = (usize::from(shared), usize::from(fresh));
             let mut sum = sums[shared];
+            known = shared.min(known.max(self.shape.shortest - 1));
             let slots = &mut sums[shared + 1..=shared + fresh];
             for (slot, ngram) in slots.iter_mut().zip(ngram..) {
-                sum += value(frequencies.get(ngram));
+                let df = frequency(ngram);
+                known += usize::from(df > 0);
+                sum += idf_squares.get(df);
                 *slot = sum;
             }
             ngram += fresh;
             let end = trie.starts.get(path + 1) as usize;
-            visit(start..end, &sums[..=shared + fresh]);
+            let length = shared + fresh;
+            visit(start..end, &sums[..=length], length - known);
             start = end;
         }
     }
-
-    /// Postings of one part.
-    fn postings(self, part: usize) -> Range<usize> {
-        let paths = paths_of_part(self.segment, part);
-        let trie = &self.segment.trie;
-        trie.postings(paths.start as u32..paths.end as u32)
-    }
 }
 
-/// Paths of one part: whole buckets, with about as many postings as the other parts.
-fn paths_of_part<S: Symbol>(segment: &Segment<S>, part: usize) -> Range<usize> {
+/// Paths of one of so many parts: whole buckets, with about as many postings as the other parts.
+fn paths_of_part<S: Symbol>(segment: &Segment<S>, part: usize, parts: usize) -> Range<usize> {
     let trie = &segment.trie;
     let bound = |part: usize| {
-        let goal = segment.docs.len() * part / PARTS;
+        let goal = segment.docs.len() * part / parts;
         let firsts = trie.table.firsts();
         let before = |&path: &u32| (trie.starts.get(path as usize) as usize) < goal;
         let bucket = firsts.partition_point(before);

@@ -7,7 +7,7 @@ use super::codes::Codes;
 use super::common::Common;
 use super::counts::Counts;
 use super::ngrams::{Shape, Symbol, Texts};
-use super::norms::Norms;
+use super::norms::{Frequencies, Norms};
 use super::progress::Progress;
 use super::repeats::{Repeats, Weights};
 use super::trie::Trie;
@@ -140,12 +140,12 @@ impl<S: Symbol> Segment<S> {
         &mut self,
         shape: &Shape,
         model: &Model,
-        frequencies: Option<&Counts>,
+        frequencies: Option<Frequencies<S>>,
         repeats: &[Repeat],
     ) -> Bounds {
         let weighting = model.weighting;
-        let frequencies = frequencies.or(self.df.as_ref());
-        let frequencies = frequencies.expect("a segment alone is fitted");
+        let own = || self.df.as_ref().map(Frequencies::Counted);
+        let frequencies = frequencies.or_else(own).expect("a segment alone is fitted");
         let norms = Norms::new(self, shape, model, frequencies, repeats);
         let mut bounds = Bounds::default();
         for doc in 0..self.len() {
