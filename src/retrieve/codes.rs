@@ -10,7 +10,6 @@ use super::ngrams::{Shape, Symbol};
 use super::trie::Trie;
 use crate::cpu::prefetch;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Codes that are compared together.
 const BLOCK: usize = 64;
@@ -26,6 +25,8 @@ pub struct Codes {
     /// For each block, the paths that begin before it, and a bit for each n-gram that is the first of
     /// a path: of those that the path is the first to have.
     paths: Vec<(u32, u64)>,
+    /// The first n-gram of each bucket that has some: one of the shortest.
+    buckets: Vec<u32>,
     coding: Coding,
 }
 
@@ -98,10 +99,13 @@ impl Codes {
         let mut maxima: Vec<u8> = blocks.map(largest).collect();
         let mut paths = vec![(0, 0u64); maxima.len()];
         maxima.resize(maxima.len().next_multiple_of(BLOCK), u8::MAX);
-        let mut ngram = 0;
+        let (mut ngram, mut buckets) = (0, Vec::with_capacity(trie.table.firsts().len()));
         // After the last path as well, which ends there.
-        for &fresh in trie.fresh.iter().chain(&[0]) {
+        for (path, &fresh) in (0..).zip(trie.fresh.iter().chain(&[0])) {
             paths[ngram / BLOCK].1 |= 1 << (ngram % BLOCK);
+            if trie.table.firsts()[buckets.len()] == path {
+                buckets.push(ngram as u32);
+            }
             ngram += usize::from(fresh);
         }
         let mut before = 0;
@@ -113,6 +117,7 @@ impl Codes {
             codes,
             maxima,
             paths,
+            buckets,
             coding,
         })
     }
@@ -175,21 +180,14 @@ impl Codes {
         trie: &Trie,
         wanted: impl Iterator<Item = (&'w [S], usize)>,
     ) -> Vec<Option<u32>> {
-        // Loops of their own, so that no path waits for another's memory.
         let begin = wanted.filter(|&(_, shared)| shared < shape.shortest);
-        let keys: Vec<u64> = begin.map(|(path, _)| shape.key(path)).collect();
-        keys.iter().for_each(|&key| trie.prefetch_bucket(key));
-        let buckets: Vec<Range<usize>> = keys.iter().map(|&key| trie.bucket(key)).collect();
-        let filled = buckets.iter().filter(|bucket| !bucket.is_empty());
-        filled.for_each(|bucket| trie.prefetch_ngram(bucket.start));
-        let ngram = |bucket: Range<usize>| {
-            (!bucket.is_empty()).then(|| {
-                let ngram = trie.first_ngram(bucket.start);
-                prefetch(&self.codes[ngram]);
-                ngram as u32
-            })
+        let ngram = |(path, _): (&[S], usize)| {
+            let place = trie.table.place(trie.bucket_number(shape.key(path)))?;
+            let ngram = self.buckets[place];
+            prefetch(&self.codes[ngram as usize]);
+            Some(ngram)
         };
-        buckets.into_iter().map(ngram).collect()
+        begin.map(ngram).collect()
     }
 
     /// The end of the n-grams that begin with an `ngram` of a `length`.
@@ -293,6 +291,7 @@ mod tests {
                 codes,
                 maxima,
                 paths: Vec::new(),
+                buckets: Vec::new(),
                 coding,
             };
             for at in (0..size).step_by(1 + size / 500) {

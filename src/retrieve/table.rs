@@ -2,7 +2,6 @@
 
 use super::archive::{Archive, Sections};
 use super::buffer::Buffer;
-use crate::cpu::prefetch;
 use crate::error::Result;
 use std::ops::Range;
 
@@ -50,13 +49,15 @@ impl Table {
         self.firsts[rank] as usize..self.firsts[next] as usize
     }
 
-    /// Fetches what `bucket` will read first.
-    pub fn prefetch(&self, bucket: usize) {
-        prefetch(&self.occupied[bucket / WORD]);
-        prefetch(&self.ranks[bucket / WORD]);
+    /// How many occupied buckets come before this one, if it is one.
+    #[inline]
+    pub fn place(&self, bucket: usize) -> Option<usize> {
+        let occupied = self.occupied[bucket / WORD] >> (bucket % WORD) & 1 == 1;
+        occupied.then(|| self.rank(bucket))
     }
 
     /// Occupied buckets before this one.
+    #[inline]
     fn rank(&self, bucket: usize) -> usize {
         let below = self.occupied[bucket / WORD] & !(u64::MAX << (bucket % WORD));
         (self.ranks[bucket / WORD] + below.count_ones()) as usize
@@ -121,6 +122,11 @@ mod tests {
                 for bucket in 0..buckets {
                     let end = first + sizes(bucket) as usize;
                     assert_eq!(table.bucket(bucket), first..end);
+                    let place = table.place(bucket);
+                    assert_eq!(
+                        place.map(|place| table.firsts()[place] as usize),
+                        (end > first).then_some(first)
+                    );
                     (first..end).for_each(|path| assert_eq!(table.bucket_of(path), bucket));
                     first = end;
                 }

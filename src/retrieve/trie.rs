@@ -146,11 +146,6 @@ impl Trie {
         prefetch(&self.fresh[path / MARK_EVERY * MARK_EVERY]);
     }
 
-    /// Fetches what `bucket` will read.
-    pub fn prefetch_bucket(&self, key: u64) {
-        self.table.prefetch(self.bucket_number(key));
-    }
-
     /// Paths in the bucket of a key.
     pub fn bucket(&self, key: u64) -> Range<usize> {
         self.table.bucket(self.bucket_number(key))
