@@ -122,9 +122,9 @@ impl Codes {
         })
     }
 
-    /// Finds the n-grams of `wanted`: ascending paths, and of each the number of symbols that it
-    /// shares with the one before. Calls `found(number, length, n-gram)` for each prefix that the
-    /// segment has and that the path before does not share; of the first path, for all prefixes.
+    /// Finds the n-grams of `wanted`: ascending paths, and of each the number of symbols that it shares
+    /// with the one before, at least `shortest - 1`, for the first no more than that. They are numbered
+    /// as those of a segment are: calls `found(number, length, n-gram)` for each that the segment has.
     ///
     /// N-grams come in one order here and there, so that no step goes back.
     pub fn walk<'w, S: Symbol>(
@@ -135,23 +135,19 @@ impl Codes {
         mut found: impl FnMut(usize, usize, usize),
     ) {
         let shortest = shape.shortest;
-        let wanted = wanted
-            .enumerate()
-            .map(|(number, (path, shared))| match number {
-                0 => (path, shortest - 1),
-                _ => (path, shared),
-            });
         let mut buckets = self.buckets(shape, trie, wanted.clone()).into_iter();
         // What is known of the current path, and where n-grams after that are.
         let (mut known, mut at) = (0, 0);
-        for (number, (path, shared)) in wanted.enumerate() {
+        // Number of the path's first n-gram.
+        let mut first = 0;
+        for (path, shared) in wanted {
             known = known.min(shared);
             if shared < shortest {
                 let bucket = buckets
                     .next()
                     .expect("one for each of the shortest n-grams");
                 if let Some(ngram) = bucket {
-                    found(number, shortest, ngram as usize);
+                    found(first, shortest, ngram as usize);
                     known = shortest;
                     at = ngram as usize + 1;
                 }
@@ -164,11 +160,12 @@ impl Codes {
                 let code = self.coding.code(length, path[length - 1].code() as usize);
                 at = self.next(at, code);
                 if self.codes[at] == code {
-                    found(number, length, at);
+                    found(first + length - shared - 1, length, at);
                     known = length;
                     at += 1;
                 }
             }
+            first += path.len() - shared;
         }
     }
 

@@ -39,14 +39,13 @@ pub fn find<S: Symbol>(
         let wanted = paths.iter().zip(fresh);
         let wanted = wanted.map(|(&path, &(shared, _))| (path, shared));
         codes.walk(shape, trie, wanted, |number, length, ngram| {
-            let (shared, first) = fresh[number];
             let end = codes.end(ngram, length);
             codes.prefetch_path(ngram);
             codes.prefetch_path(end);
             if let Some(df) = &segment.df {
                 df.prefetch(ngram);
             }
-            let found = &mut found[first + length - shared - 1];
+            let found = &mut found[number];
             (found.ngram, found.end) = (ngram as u32, end as u32);
         });
         // In loops of their own, so that no n-gram waits for another's memory.

@@ -30,7 +30,7 @@ impl<'a, S: Symbol> Fitted<'a, S> {
 }
 
 /// For each n-gram that some paths of a segment are the first to have, its frequency in those that are
-/// `fitted`.
+/// `fitted`. The paths are those of whole buckets.
 pub fn of_paths<S: Symbol>(
     shape: &Shape,
     segment: &Segment<S>,
@@ -38,7 +38,7 @@ pub fn of_paths<S: Symbol>(
     fitted: &[Fitted<S>],
 ) -> Vec<u32> {
     let added = Added::new(shape, segment, paths);
-    let mut frequencies = vec![0; added.ngrams];
+    let mut frequencies = vec![0; added.ngrams()];
     for &Fitted { segment, df, codes } in fitted {
         match codes {
             Some(codes) => added.merge(segment, codes, df, &mut frequencies),
@@ -98,44 +98,38 @@ struct Added<'a, S: Symbol> {
     shape: &'a Shape,
     /// Each with the number of symbols that it shares with the one before.
     paths: Vec<(&'a [S], usize)>,
-    /// Of each path, the place of the first n-gram that the one before does not have.
-    firsts: Vec<usize>,
-    /// Number of n-grams.
-    ngrams: usize,
 }
 
 impl<'a, S: Symbol> Added<'a, S> {
+    /// Paths of whole buckets: the first shares nothing that counts with the one before.
     fn new(shape: &'a Shape, segment: &'a Segment<S>, paths: Range<usize>) -> Self {
         let (trie, symbols) = (&segment.trie, &segment.texts.symbols);
-        let paths = paths.map(|path| (trie.text(symbols, path), trie.shared[path].into()));
-        let paths: Vec<(&[S], usize)> = paths.collect();
-        let mut ngrams = 0;
-        let firsts = paths.iter().map(|&(path, shared)| {
-            let first = ngrams;
-            ngrams += path.len() - shared;
-            first
-        });
+        let path = |path| (trie.text(symbols, path), trie.shared[path].into());
         Self {
-            firsts: firsts.collect(),
             shape,
-            paths,
-            ngrams,
+            paths: paths.map(path).collect(),
         }
     }
 
-    /// Where the n-gram of a path belongs that is its prefix of this length; nowhere if the path
-    /// before has it.
-    fn place(&self, path: usize, length: usize) -> Option<usize> {
-        let (_, shared) = self.paths[path];
-        Some(self.firsts[path] + length.checked_sub(shared + 1)?)
+    /// Number of n-grams.
+    fn ngrams(&self) -> usize {
+        let fresh = self.paths.iter().map(|(path, shared)| path.len() - shared);
+        fresh.sum()
     }
 
     /// Adds how many documents of a fitted segment have each n-gram. One search for each path.
     fn search(&self, fitted: &Segment<S>, df: &Counts, frequencies: &mut [u32]) {
         let wanted: Vec<&[S]> = self.paths.iter().map(|&(path, _)| path).collect();
+        let firsts = self.paths.iter().scan(0, |next, (path, shared)| {
+            let first = *next;
+            *next += path.len() - shared;
+            Some((first, *shared))
+        });
+        let firsts: Vec<(usize, usize)> = firsts.collect();
         for_each_prefix(self.shape, fitted, &wanted, |path, length, ngram| {
-            if let Some(place) = self.place(path, length) {
-                frequencies[place] += df.get(ngram);
+            let (first, shared) = firsts[path];
+            if length > shared {
+                frequencies[first + length - shared - 1] += df.get(ngram);
             }
         });
     }
@@ -144,11 +138,8 @@ impl<'a, S: Symbol> Added<'a, S> {
     fn merge(&self, fitted: &Segment<S>, codes: &Codes, df: &Counts, frequencies: &mut [u32]) {
         let mut df = df.ascending();
         let paths = self.paths.iter().copied();
-        codes.walk(self.shape, &fitted.trie, paths, |path, length, ngram| {
-            // What the first path shares with one of another task is no news.
-            if let Some(place) = self.place(path, length) {
-                frequencies[place] += df.get(ngram);
-            }
+        codes.walk(self.shape, &fitted.trie, paths, |number, _, ngram| {
+            frequencies[number] += df.get(ngram);
         });
     }
 }
@@ -227,13 +218,13 @@ mod tests {
             panic!("two segments");
         };
         let df = fitted.df.as_ref().unwrap();
-        let paths = added.trie.len();
+        let buckets = added.trie.table.firsts();
         for parts in [1, 2, 7] {
             let (mut searched, mut merged) = (Vec::new(), Vec::new());
+            let bound = |part| buckets[(buckets.len() - 1) * part / parts] as usize;
             for part in 0..parts {
-                let paths = paths * part / parts..paths * (part + 1) / parts;
-                let added = Added::new(&shape, added, paths);
-                let zeros = vec![0; added.ngrams];
+                let added = Added::new(&shape, added, bound(part)..bound(part + 1));
+                let zeros = vec![0; added.ngrams()];
                 let mut frequencies = zeros.clone();
                 added.search(fitted, df, &mut frequencies);
                 searched.extend(frequencies);
