@@ -18,7 +18,7 @@ const TASK: usize = 8192;
 
 /// One code for each n-gram.
 pub struct Codes {
-    /// Filled up to whole blocks with the largest number, which ends every search.
+    /// Filled up to whole blocks, and one more, with the largest number, which ends every search.
     codes: Vec<u8>,
     /// The largest of each block, filled up likewise.
     maxima: Vec<u8>,
@@ -70,7 +70,7 @@ impl Codes {
     pub fn of<S: Symbol>(shape: &Shape, trie: &Trie, symbols: &[S]) -> Option<Self> {
         let coding = Coding::new(shape, trie.table_bits)?;
         let count = trie.first_ngram(trie.len());
-        let mut codes = vec![u8::MAX; (count / BLOCK + 1) * BLOCK];
+        let mut codes = vec![u8::MAX; (count / BLOCK + 2) * BLOCK];
         let mut tasks = Vec::new();
         let mut rest = &mut codes[..count];
         for first in (0..trie.len()).step_by(TASK) {
@@ -212,18 +212,24 @@ impl Codes {
     /// The first place from `at` on whose code is at least `code`.
     #[inline]
     fn next(&self, at: usize, code: u8) -> usize {
-        let block = at / BLOCK;
-        next_in_block(&self.codes, at, code).unwrap_or_else(|| {
-            let mut at = block + 1;
-            let block = loop {
-                match next_in_block(&self.maxima, at, code) {
-                    Some(block) => break block,
-                    None => at = (at / BLOCK + 1) * BLOCK,
-                }
-            };
-            let found = next_in_block(&self.codes, block * BLOCK, code);
-            found.expect("the largest of the block is large enough")
-        })
+        // Most are near: a block's codes are compared wherever it begins.
+        let near = self.codes[at..].first_chunk().expect("a block follows");
+        match at_least(near, code) {
+            0 => self.far(at / BLOCK + 1, code),
+            found => at + found.trailing_zeros() as usize,
+        }
+    }
+
+    /// The same from a block on.
+    fn far(&self, mut block: usize, code: u8) -> usize {
+        let block = loop {
+            match next_in_block(&self.maxima, block, code) {
+                Some(block) => break block,
+                None => block = (block / BLOCK + 1) * BLOCK,
+            }
+        };
+        let found = next_in_block(&self.codes, block * BLOCK, code);
+        found.expect("the largest of the block is large enough")
     }
 }
 
@@ -278,7 +284,7 @@ mod tests {
                 (255.0 * uniform.powf(0.02 * size as f64).min(0.999)) as u8
             };
             let mut codes: Vec<u8> = (0..size).map(|_| next()).collect();
-            codes.resize((size / BLOCK + 1) * BLOCK, u8::MAX);
+            codes.resize((size / BLOCK + 2) * BLOCK, u8::MAX);
             let mut maxima: Vec<u8> = codes
                 .chunks_exact(BLOCK)
                 .map(|block| *block.iter().max().unwrap())
