@@ -179,7 +179,10 @@ impl Codes {
     ) -> Vec<Option<u32>> {
         let begin = wanted.filter(|&(_, shared)| shared < shape.shortest);
         let ngram = |(path, _): (&[S], usize)| {
-            let place = trie.table.place(trie.bucket_number(shape.key(path)))?;
+            // As `Trie::bucket_number` says it of a key, of which no more is asked for.
+            let symbols = path[..shape.shortest].iter();
+            let bucket = symbols.fold(0, |bucket, s| bucket << shape.bits | s.code() as usize);
+            let place = trie.table.place(bucket)?;
             let ngram = self.buckets[place];
             prefetch(&self.codes[ngram as usize]);
             Some(ngram)
