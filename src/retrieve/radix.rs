@@ -3,7 +3,7 @@
 use super::records::Stored;
 use std::ops::Range;
 
-/// Fewer records than this are sorted by comparing them.
+/// Fewer records than this for each pass are sorted by comparing them.
 const SMALL: usize = 96;
 /// From so many records on, the counts of a wide digit pay.
 const LARGE: usize = 1536;
@@ -22,10 +22,6 @@ pub fn sort<'a, R: Stored>(
 ) -> &'a [R] {
     let lowest = bits.start;
     let bits = bits.end.saturating_sub(lowest);
-    if records.len() < SMALL {
-        records.sort_unstable();
-        return records;
-    }
     let widest = if records.len() < LARGE {
         NARROW_DIGIT
     } else {
@@ -33,6 +29,10 @@ pub fn sort<'a, R: Stored>(
     };
     let passes = bits.div_ceil(widest);
     if passes == 0 {
+        return records;
+    }
+    if records.len() < SMALL * passes as usize {
+        records.sort_unstable();
         return records;
     }
     let width = bits.div_ceil(passes);
